@@ -1,0 +1,80 @@
+"""What can go wrong with a user's input, as one small tree of exceptions.
+
+Every class is also the built-in kind that a caller would expect, so that ``except ValueError``
+keeps working. A message says what was looked for, what was found, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class XdifficeError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class UnitsError(XdifficeError, ValueError):
+    """Units are missing, unknown, or of the wrong dimension."""
+
+
+class VariableNotFoundError(XdifficeError, KeyError):
+    """A variable that the inversion needs is not in the Dataset."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message, with its quotes and escapes.
+        return str(self.args[0]) if self.args else ""
+
+
+class AmbiguousVariableError(XdifficeError, ValueError):
+    """More than one variable could play the same role."""
+
+
+class CoordinateError(XdifficeError, ValueError):
+    """Horizontal coordinates are missing, not projected, or unusable."""
+
+
+class DataValuesError(XdifficeError, ValueError):
+    """The values themselves cannot be used: nothing valid, infinite, non-numeric, out of place."""
+
+
+class ParameterError(XdifficeError, ValueError):
+    """A parameter has a value that it cannot have."""
+
+
+class FileFormatError(XdifficeError, ValueError):
+    """A file is not what its reader expects."""
+
+
+class OutputExistsError(XdifficeError, FileExistsError):
+    """Writing would replace a file that is already there."""
+
+
+class MissingDependencyError(XdifficeError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class InvalidDatasetError(XdifficeError, ValueError):
+    """Several problems of one Dataset, all of them in one message.
+
+    Parameters
+    ----------
+    problems : sequence of XdifficeError
+        The single problems, each with its own message.
+    """
+
+    def __init__(self, problems: Sequence[XdifficeError]):
+        self.problems = tuple(problems)
+        lines = [f"the Dataset has {len(self.problems)} problems:"]
+        lines += [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.problems,)
+
+
+def raise_problems(problems: Sequence[XdifficeError]) -> None:
+    """Raise nothing, the one problem itself, or an `InvalidDatasetError` that lists them all."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InvalidDatasetError(problems)

@@ -1,0 +1,1 @@
+"""What is learned: networks whose derivatives are carried forward."""

@@ -1,0 +1,1 @@
+"""What comes in: a user's Dataset becomes named SI arrays of points."""

@@ -1,0 +1,1 @@
+"""What is true: constants, scales, rheology and the shallow-shelf equations."""

@@ -1,0 +1,1 @@
+"""What goes out: arrays become a labelled Dataset."""

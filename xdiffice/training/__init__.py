@@ -1,0 +1,1 @@
+"""How it is learned: samples, loss, optimiser and the compiled loop."""
