@@ -1,0 +1,215 @@
+"""What predicted numbers are called: SI arrays become a CF Dataset that explains itself.
+
+Names, units, standard names, grid mapping, constants and history are given here and nowhere else;
+what goes out is what ``predict`` returns and what is written to netCDF.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import __version__
+from ..errors import ParameterError
+from ..observations.points import Labels
+from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
+from .template import Target, resolve_template
+
+__all__ = ["OUTPUT_VARIABLES", "Target", "label", "resolve_template"]
+
+REFERENCES = (
+    "Wang & Lai (2025), Journal of Open Source Software, doi:10.21105/joss.07254; "
+    "Wang et al. (2025), Science, doi:10.1126/science.adp3300"
+)
+_TITLE = "Viscosity of an ice shelf, inferred from its velocity and thickness"
+
+# CF defines no standard_name for viscosity and strain rate, so those have none. The residual is
+# that of the depth-integrated balance: div(h T) is Pa m over m, hence Pa, as is rho g' h grad(h).
+_RESIDUAL_COMMENT = (
+    "div(h T) - rho g' h grad(h) of the depth-integrated shallow-shelf balance, a force per "
+    "horizontal area, hence Pa; divided by thickness it is a force per volume, Pa m-1"
+)
+_STRESS_COMMENT = (
+    "depth-averaged stress T = 2 viscosity_horizontal strain_rate "
+    "+ 2 viscosity_vertical trace(strain_rate) I"
+)
+_SI_ATTRS: dict[str, dict[str, str]] = {
+    "viscosity": {
+        "units": "Pa s",
+        "long_name": "depth-averaged effective dynamic viscosity of ice",
+        "comment": "depth-averaged stress T = 2 viscosity (strain_rate + trace(strain_rate) I)",
+    },
+    "viscosity_horizontal": {
+        "units": "Pa s",
+        "long_name": "depth-averaged effective dynamic viscosity of ice in horizontal deformation",
+        "comment": _STRESS_COMMENT,
+    },
+    "viscosity_vertical": {
+        "units": "Pa s",
+        "long_name": "depth-averaged effective dynamic viscosity of ice in vertical deformation",
+        "comment": _STRESS_COMMENT,
+    },
+    "effective_strain_rate": {
+        "units": "s-1",
+        "long_name": "effective strain rate of the fitted velocity",
+        "comment": "square root of u_x^2 + v_y^2 + u_x v_y + (u_y + v_x)^2 / 4",
+    },
+    "x_momentum_residual": {
+        "units": "Pa",
+        "long_name": "residual of the depth-integrated x momentum balance",
+        "comment": _RESIDUAL_COMMENT,
+    },
+    "y_momentum_residual": {
+        "units": "Pa",
+        "long_name": "residual of the depth-integrated y momentum balance",
+        "comment": _RESIDUAL_COMMENT,
+    },
+}
+
+# The fitted counterparts of what was observed go out in the units in which it came in. Their
+# standard_name is the input's where that is one of CF's, else the one that the model's quantity
+# has: the shallow-shelf velocity does not vary with depth.
+_FITTED_NAMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "x_velocity": (
+        "fitted x velocity of ice",
+        (
+            "land_ice_vertical_mean_x_velocity",
+            "land_ice_surface_x_velocity",
+            "land_ice_x_velocity",
+        ),
+    ),
+    "y_velocity": (
+        "fitted y velocity of ice",
+        (
+            "land_ice_vertical_mean_y_velocity",
+            "land_ice_surface_y_velocity",
+            "land_ice_y_velocity",
+        ),
+    ),
+    "thickness": ("fitted ice thickness", ("land_ice_thickness", "floating_ice_thickness")),
+}
+
+OUTPUT_VARIABLES: tuple[str, ...] = (
+    "viscosity",
+    "viscosity_horizontal",
+    "viscosity_vertical",
+    *_FITTED_NAMES,
+    "effective_strain_rate",
+    "x_momentum_residual",
+    "y_momentum_residual",
+)
+"""Every variable that an output can have, in the order in which it has them."""
+
+
+def label(
+    fields: Mapping[str, np.ndarray],
+    target: Target,
+    labels: Labels,
+    *,
+    constants: PhysicalConstants,
+    provenance: str,
+    title: str = _TITLE,
+) -> xr.Dataset:
+    """Give SI arrays their names, units, coordinates and provenance.
+
+    Parameters
+    ----------
+    fields : mapping of str to ndarray, shape (n,) or ``target.shape``
+        SI values by name (`OUTPUT_VARIABLES`): viscosities in Pa s, velocity in m s-1, thickness
+        in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa.
+    target : Target
+        Where the values are, from `resolve_template`.
+    labels : Labels
+        The input's units, names, grid mapping and history.
+    constants : PhysicalConstants
+        The constants with which the fields were computed.
+    provenance : str
+        The estimator's ``repr``.
+    title : str
+        ``title`` attribute of the Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        CF-1.11. Velocity and thickness are in the input's units, everything else in SI. Writing
+        to netCDF and reading back gives an identical Dataset.
+
+    Raises
+    ------
+    ParameterError
+        A field has an unknown name or does not have one value per position.
+    """
+    unknown = [name for name in fields if name not in OUTPUT_VARIABLES]
+    if unknown:
+        raise ParameterError(
+            f"unknown output variables {unknown}; an output has {', '.join(OUTPUT_VARIABLES)}"
+        )
+    variables = {
+        name: _variable(name, fields[name], target, labels)
+        for name in OUTPUT_VARIABLES
+        if name in fields
+    }
+    dataset = target.coords.assign(variables)
+    dataset.attrs = _dataset_attrs(labels, constants, provenance, title)
+    for name in variables:
+        dataset[name].encoding["_FillValue"] = np.nan
+    for dim in dataset.indexes:
+        # CF forbids missing values in the coordinates of a grid; points may have them.
+        coordinate = dataset[dim]
+        if coordinate.dtype.kind == "f":
+            coordinate.encoding["_FillValue"] = None
+    return dataset
+
+
+def _variable(name: str, values: Any, target: Target, labels: Labels) -> xr.Variable:
+    """Shape one field as the target, in the units that the output promises."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size != target.x.size:
+        raise ParameterError(
+            f"{name} has {array.size} values for {target.x.size} positions of the template"
+        )
+    if name in _FITTED_NAMES:
+        array = array / labels.factors[name]
+        attrs = _fitted_attrs(name, labels.attrs[name])
+    else:
+        attrs = dict(_SI_ATTRS[name])
+    if target.grid_mapping is not None:
+        attrs["grid_mapping"] = str(target.grid_mapping)
+    return xr.Variable(target.dims, array.reshape(target.shape), attrs)
+
+
+def _fitted_attrs(name: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes of a fitted variable: the input's units, and a name that CF knows."""
+    long_name, standard_names = _FITTED_NAMES[name]
+    standard_name = given.get("standard_name")
+    if standard_name not in standard_names:
+        standard_name = standard_names[0]
+    return {
+        "units": str(given["units"]),
+        "long_name": long_name,
+        "standard_name": str(standard_name),
+    }
+
+
+def _dataset_attrs(
+    labels: Labels, constants: PhysicalConstants, provenance: str, title: str
+) -> dict[Hashable, Any]:
+    """Attributes of the whole: conventions, provenance, and the constants as numbers."""
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    line = f"{now} xdiffice {__version__}: viscosity inferred with {' '.join(provenance.split())}"
+    return {
+        "Conventions": "CF-1.11",
+        "title": title,
+        "source": f"xdiffice {__version__}",
+        "references": REFERENCES,
+        "history": "\n".join([*labels.history.rstrip().splitlines(), line]),
+        "estimator": provenance,
+        "ice_density": float(constants.ice_density),
+        "sea_water_density": float(constants.sea_water_density),
+        "gravity": float(constants.gravity),
+        "seconds_per_year": SECONDS_PER_YEAR,
+    }
