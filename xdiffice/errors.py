@@ -17,6 +17,10 @@ class UnitsError(XdifficeError, ValueError):
     """Units are missing, unknown, or of the wrong dimension."""
 
 
+class InputTypeError(XdifficeError, TypeError):
+    """An argument is not the kind of object that is expected, e.g. not an xarray.Dataset."""
+
+
 class VariableNotFoundError(XdifficeError, KeyError):
     """A variable that the inversion needs is not in the Dataset."""
 
@@ -51,6 +55,10 @@ class OutputExistsError(XdifficeError, FileExistsError):
 
 class MissingDependencyError(XdifficeError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class PlausibilityWarning(UserWarning):
+    """The input can be used, but a number in it looks wrong: often its units."""
 
 
 class InvalidDatasetError(XdifficeError, ValueError):

@@ -1,0 +1,167 @@
+"""Which pixels are floating ice.
+
+It reads masks by the meaning of their flags, never by integers that a product happens to use, and
+hands on booleans on the mask's grid or at any points.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from xdiffice.errors import DataValuesError, UnitsError
+from xdiffice.observations.axes import Grid
+from xdiffice.observations.units import factor
+from xdiffice.observations.values import decode
+
+_FLOATING = re.compile(r"float|shelf", re.IGNORECASE)
+_NOT_FLOATING = re.compile(r"ground|(^|_)(non?|not|un)[_-]?(float|shelf|ice)", re.IGNORECASE)
+
+
+def floating(values: np.ndarray, attrs: Mapping, name: str, units: str | None) -> np.ndarray:
+    """Tell for each value of a mask whether it is floating ice.
+
+    Understood are booleans, flags with ``flag_meanings`` (with ``flag_values`` or
+    ``flag_masks``), and fractions (more than a half is ice). Missing values are not ice.
+
+    Parameters
+    ----------
+    values : ndarray
+        The mask, of any shape.
+    attrs : mapping
+        Its attributes.
+    name : str
+        Its name.
+    units : str or None
+        Its units: a fraction may be in percent.
+
+    Returns
+    -------
+    ndarray of bool
+
+    Raises
+    ------
+    DataValuesError
+        If it is numbers without meanings, or no meaning is that of floating ice.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind == "b":
+        return values
+    if "flag_meanings" in attrs:
+        return _by_flags(values, attrs, name)
+    numbers = decode(values, attrs, name, boolean=True)
+    valid = np.isfinite(numbers)
+    called_floating = _FLOATING.search(
+        " ".join(str(text) for text in (name, attrs.get("standard_name"), attrs.get("long_name")))
+    )
+    binary = bool(np.isin(numbers[valid], (0.0, 1.0)).all())
+    if (values.dtype.kind in "iu" and not (binary and called_floating)) or not valid.any():
+        raise _unclear(name, numbers[valid])
+    scale = 1.0
+    if units is not None and units.strip():
+        try:
+            scale = factor(units, "1", name)
+        except UnitsError:  # masks carry units such as "None"; fractions are checked below
+            scale = 1.0
+    fraction = numbers * scale
+    # a fraction may be off by interpolation or rounding
+    if (fraction[valid] < -0.01).any() or (fraction[valid] > 1.01).any():
+        raise _unclear(name, numbers[valid])
+    return np.where(valid, fraction, 0.0) > 0.5
+
+
+def _by_flags(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray:
+    meanings = str(attrs["flag_meanings"]).replace(",", " ").split()
+    chosen = [i for i, meaning in enumerate(meanings) if _means_floating(meaning)]
+    if not chosen and _FLOATING.search(name):  # flags of a mask that is itself of floating ice
+        chosen = [i for i, meaning in enumerate(meanings) if meaning.lower() in {"ice", "yes"}]
+    if not chosen:
+        raise DataValuesError(
+            f"no flag of mask {name!r} means floating ice; its flag_meanings are "
+            f"{', '.join(meanings)}. Pass a boolean mask, for example "
+            f"mask=ds[{name!r}] == 3, or variables={{'mask': None}} to use none"
+        )
+    flags = {key: _numbers(attrs[key]) for key in ("flag_values", "flag_masks") if key in attrs}
+    if not flags or any(len(numbers) != len(meanings) for numbers in flags.values()):
+        raise DataValuesError(
+            f"mask {name!r} has {len(meanings)} flag_meanings but flag_values "
+            f"{attrs.get('flag_values')!r} and flag_masks {attrs.get('flag_masks')!r}; "
+            "correct its attributes, or pass a boolean mask"
+        )
+    decoded = decode(values, attrs, name)
+    whole = np.where(np.isfinite(decoded), decoded, 0.0)
+    result = np.zeros(decoded.shape, dtype=bool)
+    for i in chosen:
+        if "flag_masks" in flags:
+            bits = int(flags["flag_masks"][i])
+            wanted = int(flags["flag_values"][i]) if "flag_values" in flags else bits
+            result |= (whole.astype(np.int64) & bits) == wanted
+        else:
+            result |= whole == flags["flag_values"][i]
+    return result & np.isfinite(decoded)
+
+
+def _means_floating(meaning: str) -> bool:
+    return bool(_FLOATING.search(meaning)) and not _NOT_FLOATING.search(meaning)
+
+
+def _numbers(flags: object) -> list[float]:
+    """Read flag numbers; some products write them as text: "0b 1b 2b 3b", "0, 1, 2"."""
+    if isinstance(flags, str):
+        return [float(text) for text in re.findall(r"-?\d+", flags)]
+    return [float(flag) for flag in np.atleast_1d(np.asarray(flags))]
+
+
+def _unclear(name: str, numbers: np.ndarray) -> DataValuesError:
+    found = np.unique(numbers)
+    shown = ", ".join(f"{number:g}" for number in found[:8]) + (", ..." if found.size > 8 else "")
+    return DataValuesError(
+        f"mask {name!r} does not say which of its values mean floating ice "
+        f"(found: {shown or 'none'}); give it flag_values and flag_meanings, or pass a boolean "
+        f"mask, for example mask=ds[{name!r}] == 3, or variables={{'mask': None}} to use none"
+    )
+
+
+def look_up(mask: np.ndarray, grid: Grid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the mask at points: the value of the nearest pixel, False outside of the mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        On `grid`.
+    grid : Grid
+        Where it is.
+    x, y : ndarray
+        Positions, m.
+    """
+    if grid.kind == "raster":
+        row, in_y = _nearest(grid.y, y)
+        column, in_x = _nearest(grid.x, x)
+        return mask[row, column] & in_y & in_x
+    from scipy.spatial import cKDTree
+
+    grid_x, grid_y = (np.ravel(values) for values in grid.points())
+    known = np.isfinite(grid_x) & np.isfinite(grid_y)
+    tree = cKDTree(np.column_stack([grid_x[known], grid_y[known]]))
+    distance, index = tree.query(np.column_stack([x, y]), distance_upper_bound=grid.spacing)
+    inside = np.isfinite(distance)
+    result = np.zeros(len(x), dtype=bool)
+    result[inside] = np.ravel(mask)[known][index[inside]]
+    return result
+
+
+def _nearest(axis: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return index of the nearest value of a monotonic axis, and whether it is within a pixel."""
+    if axis.size == 1:
+        return np.zeros(positions.shape, dtype=int), np.ones(positions.shape, dtype=bool)
+    order = np.argsort(axis)
+    rising = axis[order]
+    edges = 0.5 * (rising[1:] + rising[:-1])
+    first, last = rising[1] - rising[0], rising[-1] - rising[-2]
+    tolerance = 1e-6
+    inside = (positions >= rising[0] - (0.5 + tolerance) * first) & (
+        positions <= rising[-1] + (0.5 + tolerance) * last
+    )
+    return order[np.searchsorted(edges, positions)], inside

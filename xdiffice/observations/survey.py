@@ -1,0 +1,292 @@
+"""What can be found in the user's Datasets, before anything is judged.
+
+It finds and loads the variable of every role and hands on a `Survey`: fields with their grids and
+values, and all problems met on the way, so that `gather` can raise them and `report` show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xdiffice.errors import (
+    DataValuesError,
+    InputTypeError,
+    ParameterError,
+    VariableNotFoundError,
+    XdifficeError,
+)
+from xdiffice.observations.axes import Axes, Grid, find_axes, load_grid
+from xdiffice.observations.front import front_missing
+from xdiffice.observations.units import factor, magnitude, units_of
+from xdiffice.observations.values import squeeze
+from xdiffice.observations.variables import (
+    FRONT_ROLES,
+    ROLES,
+    Explicit,
+    check_roles,
+    find,
+    not_found,
+)
+
+Source = xr.Dataset | xr.DataArray | str | Any
+
+
+@dataclass
+class Field:
+    """The variable of one role.
+
+    Parameters
+    ----------
+    role, name : str
+        Its role and its name.
+    dataset : Dataset
+        Where it comes from.
+    array : DataArray
+        The variable itself, not squeezed.
+    units : str or None
+        Its units, as written or as given by the caller.
+    factor : float or None
+        SI value of one unit; None where the units are wrong, or not needed.
+    axes : Axes or None
+        Its coordinates; None for a front variable, or where there are none.
+    squeezed : DataArray or None
+        On its horizontal dims only, in the order of `axes`.
+    values : ndarray or None
+        Loaded values, as stored.
+    grid : Grid or None
+        Loaded coordinates, m.
+    """
+
+    role: str
+    name: str
+    dataset: xr.Dataset
+    array: xr.DataArray
+    units: str | None = None
+    factor: float | None = None
+    axes: Axes | None = None
+    squeezed: xr.DataArray | None = None
+    values: np.ndarray | None = None
+    grid: Grid | None = None
+
+
+@dataclass
+class Survey:
+    """Fields by role, and what was noticed: problems (raised), warnings (warned), notes."""
+
+    fields: dict[str, Field] = field(default_factory=dict)
+    problems: list[XdifficeError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep an error of ours as a problem, and go on after the block."""
+        try:
+            yield
+        except XdifficeError as error:
+            if str(error) not in {str(problem) for problem in self.problems}:
+                self.problems.append(error)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def loaded(self, *roles: str) -> list[Field] | None:
+        """Return the fields of the roles, or None where one of them is not usable."""
+        found = [self.fields.get(role) for role in roles]
+        usable = [one for one in found if one is not None and one.values is not None]
+        return usable if len(usable) == len(roles) else None
+
+
+def survey(
+    dataset: xr.Dataset,
+    thickness: Source = None,
+    mask: Source = None,
+    front: Source = None,
+    variables: Explicit | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Survey:
+    """Find and load what the inversion needs; parameters as in `gather`.
+
+    Lazy arrays are computed together, once. Nothing is raised: see `Survey.problems`.
+    """
+    result = Survey()
+    with result.collect():
+        check_roles(variables)
+    variables = {role: name for role, name in (variables or {}).items() if role in ROLES}
+    sources = _sources(result, dataset, thickness, mask, front, variables)
+    if sources is None:
+        return result
+    with result.collect():
+        _check_units_keys(sources, units)
+    for role in ROLES:
+        with result.collect():
+            found = find(sources[role], role, variables)
+            if found is not None:
+                data, name = found
+                result.fields[role] = Field(role, name, data, data[name])
+            elif role in ("x_velocity", "y_velocity", "thickness"):
+                raise not_found(sources[role], role)
+    _check_front_complete(result)
+    _drop_single_velocity_error(result)
+    for one in result.fields.values():
+        _describe(result, one, units)
+    _load(result)
+    return result
+
+
+def _sources(
+    result: Survey,
+    dataset: xr.Dataset,
+    thickness: Source,
+    mask: Source,
+    front: Source,
+    variables: dict[str, str | None],
+) -> dict[str, list[xr.Dataset]] | None:
+    """Return for each role the Datasets to search, in order; adds explicit names to `variables`."""
+    if not isinstance(dataset, xr.Dataset):
+        with result.collect():
+            raise InputTypeError(
+                f"the velocity comes as an xarray.Dataset with both components; got "
+                f"{type(dataset).__name__}"
+            )
+        return None
+    if not dataset.variables:
+        with result.collect():
+            raise VariableNotFoundError("the Dataset is empty: it has no variables")
+        return None
+    given: dict[str, xr.Dataset] = {}
+    arguments = {"thickness": thickness, "mask": mask, "front": front}
+    for argument, value in arguments.items():
+        if isinstance(value, str) and argument == "mask":
+            variables["mask"] = value
+        elif value is not None:
+            with result.collect():
+                given[argument] = _as_dataset(value, argument, variables)
+    base = [dataset, *([given["thickness"]] if "thickness" in given else [])]
+    sources = {role: [dataset] for role in ROLES}
+    sources["thickness"] = sources["thickness_error"] = base[-1:]
+    sources["mask"] = [given["mask"]] if "mask" in given else base
+    for role in FRONT_ROLES:
+        sources[role] = [given["front"]] if "front" in given else base
+    return sources
+
+
+def _as_dataset(value: Source, argument: str, variables: dict[str, str | None]) -> xr.Dataset:
+    """Return a Dataset for an argument that may be a DataArray or a table of points."""
+    if isinstance(value, xr.Dataset):
+        return value
+    if isinstance(value, xr.DataArray) and argument != "front":
+        # a name that no coordinate of its own has, as to_dataset requires
+        name = argument if value.name is None or value.name in value.coords else str(value.name)
+        variables[argument] = name
+        return value.to_dataset(name=name)
+    if hasattr(value, "columns") and hasattr(value, "to_xarray"):  # a pandas DataFrame
+        columns = {str(name): ("point", np.asarray(value[name])) for name in value.columns}
+        return xr.Dataset(columns)
+    raise InputTypeError(
+        f"{argument} must be an xarray.Dataset"
+        + ("" if argument == "front" else ", an xarray.DataArray")
+        + (", the name of a variable" if argument == "mask" else "")
+        + f" or a pandas.DataFrame; got {type(value).__name__}"
+    )
+
+
+def _check_units_keys(
+    sources: dict[str, list[xr.Dataset]], units: Mapping[str, str] | None
+) -> None:
+    known = set(ROLES)
+    for datasets in sources.values():
+        for data in datasets:
+            known.update(str(name) for name in data.variables)
+    unknown = [key for key in units or {} if key not in known]
+    if unknown:
+        raise ParameterError(
+            f"units has unknown keys {', '.join(map(repr, unknown))}: neither a variable of the "
+            f"Dataset nor a role ({', '.join(ROLES)})"
+        )
+
+
+def _check_front_complete(result: Survey) -> None:
+    missing = [role for role in FRONT_ROLES if role not in result.fields]
+    ambiguous = any("calving front" in str(p) or "normal" in str(p) for p in result.problems)
+    if missing and not ambiguous:
+        with result.collect():
+            raise front_missing(missing)
+
+
+def _drop_single_velocity_error(result: Survey) -> None:
+    """Use the errors of both velocity components, or none: one alone would bias the weights."""
+    both = [role for role in ("x_velocity_error", "y_velocity_error") if role in result.fields]
+    if len(both) == 1:
+        dropped = result.fields.pop(both[0])
+        result.note(f"errors {dropped.name!r} are not used: the other velocity component has none")
+
+
+def _describe(result: Survey, one: Field, units: Mapping[str, str] | None) -> None:
+    """Find units and coordinates of a field."""
+    row = ROLES[one.role]
+    with result.collect():
+        one.units = units_of(one.array, one.name, one.role, units, result.notes)
+        if one.role == "mask":
+            one.factor = 1.0
+        elif row.si == "1" and (one.units is None or not one.units.strip()):
+            one.factor = 1.0  # a unit vector may go without units
+        else:
+            one.factor = factor(one.units, row.si, one.name)
+    with result.collect():
+        if one.role in FRONT_ROLES:
+            long = tuple(dim for dim in one.array.dims if one.array.sizes[dim] != 1)
+            if len(long) > 1:
+                raise DataValuesError(
+                    f"{one.name!r} should have one dim, the points of the front; it has "
+                    f"{tuple(one.array.dims)}"
+                )
+            dims = long or tuple(one.array.dims[:1])
+            one.squeezed = squeeze(one.array, [str(dim) for dim in dims])
+        elif row.parent is not None:
+            parent = result.fields.get(row.parent)
+            if parent is not None and parent.squeezed is not None:
+                one.axes = parent.axes
+                one.squeezed = _like_parent(one, parent)
+        else:
+            one.axes = find_axes(one.array, one.dataset, units, result.notes)
+            one.squeezed = squeeze(one.array, one.axes.dims)
+
+
+def _like_parent(one: Field, parent: Field) -> xr.DataArray:
+    """Bring an error variable, which may be one number, to the dims of what it belongs to."""
+    assert parent.squeezed is not None
+    dims = [str(dim) for dim in parent.squeezed.dims]
+    own = squeeze(one.array, [dim for dim in dims if dim in one.array.dims]).variable
+    return xr.DataArray(own.set_dims(dict(parent.squeezed.sizes)).transpose(*dims))
+
+
+def _load(result: Survey) -> None:
+    """Load all values and coordinates, lazy ones in one computation."""
+    import dask
+
+    lazy: dict[tuple[str, str], Any] = {}
+    for role, one in result.fields.items():
+        if one.squeezed is None:
+            continue
+        lazy[role, "values"] = magnitude(one.squeezed)
+        if one.axes is not None:
+            lazy[role, "x"] = magnitude(one.axes.x)
+            lazy[role, "y"] = magnitude(one.axes.y)
+    computed = dict(zip(lazy, dask.compute(*lazy.values()), strict=True))
+    for role, one in result.fields.items():
+        if (role, "values") not in computed:
+            continue
+        if one.axes is not None:
+            with result.collect():
+                one.grid = load_grid(one.axes, computed[role, "x"], computed[role, "y"])
+        if one.factor is not None and (one.axes is None or one.grid is not None):
+            one.values = np.asarray(computed[role, "values"])
