@@ -1,0 +1,24 @@
+"""Shelves whose viscosity is known: exact formulas, and a forward solver for everything else.
+
+Each hands on a CF Dataset with the observations, the calving front and the truth.
+"""
+
+from __future__ import annotations
+
+from xdiffice.synthetic.confined import confined_shelf
+from xdiffice.synthetic.flow import ConvergenceError, ShelfFlow
+from xdiffice.synthetic.forward import solve_shelf
+from xdiffice.synthetic.fronts import Front, near_points
+from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+
+__all__ = [
+    "ConvergenceError",
+    "Front",
+    "ShelfFlow",
+    "box_mesh",
+    "confined_shelf",
+    "level_set_mesh",
+    "mask_mesh",
+    "near_points",
+    "solve_shelf",
+]

@@ -1,0 +1,138 @@
+"""Which edges of a mesh are calving front, and where each of them looks.
+
+Hands on conditions that pick front edges by their position, and `Front`: positions and normals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy.ndimage import label
+from scipy.spatial import cKDTree
+from skfem import MeshTri
+
+FrontCondition: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Whether the boundary at positions x, y (m) is calving front."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A calving front: positions in m and unit normals that point out of the ice."""
+
+    x: np.ndarray
+    y: np.ndarray
+    n_x: np.ndarray
+    n_y: np.ndarray
+
+
+def near_points(x_front: np.ndarray, y_front: np.ndarray, reach: float) -> FrontCondition:
+    """Make the condition that a position lies within `reach` of an observed front's points.
+
+    Parameters
+    ----------
+    x_front, y_front : array_like, shape (n,)
+        Points of the front, m.
+    reach : float
+        Greatest distance, m; a little more than the points' spacing or the mesh size.
+    """
+    tree = cKDTree(np.column_stack([np.ravel(x_front), np.ravel(y_front)]))
+
+    def is_front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        distance, _ = tree.query(np.column_stack([np.ravel(x), np.ravel(y)]))
+        return (distance <= reach).reshape(np.shape(x))
+
+    return is_front
+
+
+def faces_ocean_beyond(x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> FrontCondition:
+    """Make the condition that what lies nearest outside of a shelf is open ocean.
+
+    Ocean is whatever is connected, around the shelf, with the right (greatest x) side of a grid;
+    beyond its three other sides there is land, and holes in the shelf are ice rises.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n_x,) and (n_y,)
+        Centres of the grid's pixels, ascending and equally spaced, m.
+    on_shelf : ndarray of bool, shape (n_y, n_x)
+        Whether a pixel is shelf.
+    """
+    outside = np.pad(~on_shelf, 1, constant_values=True)
+    # Land beyond the grid must not connect a hole at its edge with the ocean: only the column at
+    # the right is water.
+    labels, _ = label(np.pad(~on_shelf, ((0, 0), (0, 1)), constant_values=True))
+    ocean = np.zeros(outside.shape, dtype=bool)
+    ocean[1:-1, 1:] = labels == labels[0, -1]
+    columns = np.concatenate([[2 * x[0] - x[1]], x, [2 * x[-1] - x[-2]]])
+    rows = np.concatenate([[2 * y[0] - y[1]], y, [2 * y[-1] - y[-2]]])
+    x_all, y_all = np.meshgrid(columns, rows)
+    tree = cKDTree(np.column_stack([x_all[outside], y_all[outside]]))
+    is_ocean = ocean[outside]
+
+    def is_front(x_at: np.ndarray, y_at: np.ndarray) -> np.ndarray:
+        _, nearest = tree.query(np.column_stack([np.ravel(x_at), np.ravel(y_at)]))
+        return is_ocean[nearest].reshape(np.shape(x_at))
+
+    return is_front
+
+
+def edge_midpoints(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
+    """Middles of a mesh's edges, shape (2, number of edges)."""
+    return mesh.p[:, mesh.facets[:, edges]].mean(axis=1)
+
+
+def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> Front:
+    """Place points on boundary edges, evenly and at most `spacing` apart, with outward normals.
+
+    Parameters
+    ----------
+    mesh : skfem.MeshTri
+        Lengths in m.
+    edges : ndarray of int
+        Boundary edges that are calving front.
+    spacing : float
+        Greatest distance of neighbouring points on an edge, m.
+
+    Returns
+    -------
+    Front
+        Sorted along the front, one piece after the other.
+    """
+    order, nodes = _chained(mesh.facets[:, edges], mesh.p)
+    start, end = mesh.p[:, nodes[0]], mesh.p[:, nodes[1]]
+    along = end - start
+    length = np.hypot(*along)
+    normal = np.stack([along[1], -along[0]]) / length
+    inward = mesh.p[:, mesh.t[:, mesh.f2t[0, edges[order]]]].mean(axis=1) - start
+    normal *= np.where((normal * inward).sum(axis=0) > 0, -1.0, 1.0)
+
+    counts = np.maximum(np.ceil(length / spacing - 1e-9).astype(int), 1)
+    edge = np.repeat(np.arange(counts.size), counts)
+    rank = np.arange(edge.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    x, y = start[:, edge] + (rank + 0.5) / counts[edge] * along[:, edge]
+    n_x, n_y = normal[:, edge] + 0.0  # without negative zeros
+    return Front(x, y, n_x, n_y)
+
+
+def _chained(edges: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort edges (2, n) into chains: their order, and their nodes turned to follow the chain."""
+    at_node: dict[int, list[int]] = {}
+    for number, pair in enumerate(edges.T.tolist()):
+        for node in pair:
+            at_node.setdefault(node, []).append(number)
+    # Chains start at loose ends, from the least y, then x; what remains are closed rings.
+    starts = sorted(at_node, key=lambda node: (len(at_node[node]) != 1, *points[::-1, node]))
+    unused = set(range(edges.shape[1]))
+    order, nodes = [], []
+    for here in starts:
+        while following := [number for number in at_node[here] if number in unused]:
+            first, second = edges[:, following[0]].tolist()
+            there = second if first == here else first
+            order.append(following[0])
+            nodes.append((here, there))
+            unused.remove(following[0])
+            here = there
+    return np.array(order, dtype=int), np.array(nodes, dtype=int).reshape(-1, 2).T
