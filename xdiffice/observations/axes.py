@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import CoordinateError, UnitsError
+from xdiffice.observations.projection import is_metric, mapping_of
 from xdiffice.observations.units import factor, units_of
 from xdiffice.observations.values import count
 
@@ -26,7 +27,6 @@ _NAMES = {
     "Y": re.compile(r"y|y\d+|yc|yy|yd|northing|y_\w+|projection_y_coordinate", re.IGNORECASE),
 }
 _GEOGRAPHIC = re.compile(r"(lat|lon)(itude|gitude)?\d*", re.IGNORECASE)
-_MAPPING_ATTRS = ("grid_mapping_name", "crs_wkt", "spatial_ref")
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def find_axes(
         dims = x.dims if kind == "points" else (*y.dims, *x.dims)
     elif x.ndim == 2 and set(x.dims) == set(y.dims):
         kind = "curvilinear"
-        dims = tuple(dim for dim in array.dims if dim in x.dims)
-        x, y = x.transpose(*dims), y.transpose(*dims)
+        dims = x.dims  # not the variable's order, so that u and v agree
+        y = y.transpose(*dims)
     else:
         raise CoordinateError(
             f"coordinates {x_name!r} on dims {x.dims} and {y_name!r} on dims {y.dims} of "
@@ -209,25 +209,6 @@ def _check_raster_axis(name: str, values: np.ndarray) -> None:
         )
 
 
-def mapping_of(array: xr.DataArray, dataset: xr.Dataset) -> str | None:
-    """Return the name of the variable's grid mapping, if the Dataset holds it.
-
-    It may stand in the attributes or, after ``decode_coords="all"``, in the encoding; the long
-    form ``"crs: x y"`` is understood. Without either, the only grid mapping there is.
-    """
-    for source in (array.attrs, array.encoding):
-        written = source.get("grid_mapping")
-        if isinstance(written, str) and written.strip():
-            name = written.split()[0].rstrip(":")
-            return name if name in dataset.variables else None
-    names = [
-        str(name)
-        for name, variable in dataset.variables.items()
-        if any(key in variable.attrs for key in _MAPPING_ATTRS)
-    ]
-    return names[0] if len(names) == 1 else None
-
-
 def _lookup(array: xr.DataArray, dataset: xr.Dataset, name: str) -> xr.Variable:
     """Return the coordinate as a plain Variable (an index would be a special one)."""
     source = array.coords if name in array.coords else dataset
@@ -261,7 +242,7 @@ def _axis_name(array: xr.DataArray, dataset: xr.Dataset, axis: Literal["X", "Y"]
             )
         if usable:
             return usable[0]
-    raise _no_axis(array, dataset, axis, own + beside)
+    raise _no_axis(array, dataset, axis, own)
 
 
 def _is_plain(name: str, axis: str) -> bool:
@@ -313,7 +294,7 @@ def _length_units(
         reason = f"its standard_name is {coordinate.attrs['standard_name']!r}"
     else:
         mapping = mapping_of(array, dataset)
-        if mapping is not None and _metric(dataset[mapping].attrs):
+        if mapping is not None and is_metric(dataset[mapping].attrs):
             reason = f"grid mapping {mapping!r} is a projection in metres"
     if reason is None:
         raise UnitsError(
@@ -323,14 +304,3 @@ def _length_units(
         )
     notes.append(f"coordinate {name!r} has no units and is taken as metres, since {reason}")
     return 1.0, "m"
-
-
-def _metric(attrs: Mapping) -> bool:
-    """Tell whether a grid mapping is a projection whose unit is, as usual, the metre."""
-    if attrs.get("grid_mapping_name") == "latitude_longitude":
-        return False
-    text = " ".join(str(value) for value in attrs.values())
-    if re.search(r"kilomet|units=km|foot|feet|US survey", text, re.IGNORECASE):
-        return False
-    wkt = str(attrs.get("crs_wkt", attrs.get("spatial_ref", "")))
-    return "grid_mapping_name" in attrs or wkt.lstrip().startswith(("PROJ", "COMPD", "BOUND"))

@@ -24,7 +24,7 @@ from xdiffice.errors import (
 from xdiffice.observations.axes import Axes, Grid, find_axes, load_grid
 from xdiffice.observations.front import front_missing
 from xdiffice.observations.units import factor, magnitude, units_of
-from xdiffice.observations.values import squeeze
+from xdiffice.observations.values import decode, squeeze
 from xdiffice.observations.variables import (
     FRONT_ROLES,
     ROLES,
@@ -58,7 +58,9 @@ class Field:
     squeezed : DataArray or None
         On its horizontal dims only, in the order of `axes`.
     values : ndarray or None
-        Loaded values, as stored.
+        Loaded values: float64 in the user's units with NaN where missing; of a mask as stored.
+    stored_x, stored_y : ndarray or None
+        Loaded coordinates, as stored.
     grid : Grid or None
         Loaded coordinates, m.
     """
@@ -72,7 +74,22 @@ class Field:
     axes: Axes | None = None
     squeezed: xr.DataArray | None = None
     values: np.ndarray | None = None
+    stored_x: np.ndarray | None = None
+    stored_y: np.ndarray | None = None
     grid: Grid | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether values, units and coordinates are all there."""
+        placed = self.axes is None or self.grid is not None
+        return self.values is not None and self.factor is not None and placed
+
+    @property
+    def si(self) -> np.ndarray:
+        """The values in SI units."""
+        assert self.values is not None
+        assert self.factor is not None
+        return self.values * self.factor
 
 
 @dataclass
@@ -90,8 +107,12 @@ class Survey:
         try:
             yield
         except XdifficeError as error:
-            if str(error) not in {str(problem) for problem in self.problems}:
-                self.problems.append(error)
+            self.problem(error)
+
+    def problem(self, error: XdifficeError) -> None:
+        """Keep a problem, once."""
+        if str(error) not in {str(known) for known in self.problems}:
+            self.problems.append(error)
 
     def note(self, sentence: str) -> None:
         """Keep a sentence, once."""
@@ -100,9 +121,8 @@ class Survey:
 
     def loaded(self, *roles: str) -> list[Field] | None:
         """Return the fields of the roles, or None where one of them is not usable."""
-        found = [self.fields.get(role) for role in roles]
-        usable = [one for one in found if one is not None and one.values is not None]
-        return usable if len(usable) == len(roles) else None
+        found = [self.fields[role] for role in roles if role in self.fields]
+        return found if len(found) == len(roles) and all(one.usable for one in found) else None
 
 
 def survey(
@@ -152,15 +172,15 @@ def _sources(
 ) -> dict[str, list[xr.Dataset]] | None:
     """Return for each role the Datasets to search, in order; adds explicit names to `variables`."""
     if not isinstance(dataset, xr.Dataset):
-        with result.collect():
-            raise InputTypeError(
-                f"the velocity comes as an xarray.Dataset with both components; got "
+        result.problem(
+            InputTypeError(
+                "the velocity comes as an xarray.Dataset with both components; got "
                 f"{type(dataset).__name__}"
             )
+        )
         return None
     if not dataset.variables:
-        with result.collect():
-            raise VariableNotFoundError("the Dataset is empty: it has no variables")
+        result.problem(VariableNotFoundError("the Dataset is empty: it has no variables"))
         return None
     given: dict[str, xr.Dataset] = {}
     arguments = {"thickness": thickness, "mask": mask, "front": front}
@@ -218,8 +238,7 @@ def _check_front_complete(result: Survey) -> None:
     missing = [role for role in FRONT_ROLES if role not in result.fields]
     ambiguous = any("calving front" in str(p) or "normal" in str(p) for p in result.problems)
     if missing and not ambiguous:
-        with result.collect():
-            raise front_missing(missing)
+        result.problem(front_missing(missing))
 
 
 def _drop_single_velocity_error(result: Survey) -> None:
@@ -254,7 +273,6 @@ def _describe(result: Survey, one: Field, units: Mapping[str, str] | None) -> No
         elif row.parent is not None:
             parent = result.fields.get(row.parent)
             if parent is not None and parent.squeezed is not None:
-                one.axes = parent.axes
                 one.squeezed = _like_parent(one, parent)
         else:
             one.axes = find_axes(one.array, one.dataset, units, result.notes)
@@ -270,23 +288,29 @@ def _like_parent(one: Field, parent: Field) -> xr.DataArray:
 
 
 def _load(result: Survey) -> None:
-    """Load all values and coordinates, lazy ones in one computation."""
+    """Load all values and coordinates, lazy ones in one computation, and decode them."""
     import dask
 
-    lazy: dict[tuple[str, str], Any] = {}
-    for role, one in result.fields.items():
+    lazy: list[Any] = []
+    for one in result.fields.values():
+        if one.squeezed is not None:
+            lazy.append(magnitude(one.squeezed))
+            if one.axes is not None:
+                lazy += [magnitude(one.axes.x), magnitude(one.axes.y)]
+    computed = iter(dask.compute(*lazy))
+    for one in result.fields.values():
         if one.squeezed is None:
             continue
-        lazy[role, "values"] = magnitude(one.squeezed)
+        stored = np.asarray(next(computed))
         if one.axes is not None:
-            lazy[role, "x"] = magnitude(one.axes.x)
-            lazy[role, "y"] = magnitude(one.axes.y)
-    computed = dict(zip(lazy, dask.compute(*lazy.values()), strict=True))
-    for role, one in result.fields.items():
-        if (role, "values") not in computed:
-            continue
-        if one.axes is not None:
+            one.stored_x, one.stored_y = np.asarray(next(computed)), np.asarray(next(computed))
             with result.collect():
-                one.grid = load_grid(one.axes, computed[role, "x"], computed[role, "y"])
-        if one.factor is not None and (one.axes is None or one.grid is not None):
-            one.values = np.asarray(computed[role, "values"])
+                one.grid = load_grid(one.axes, one.stored_x, one.stored_y)
+        if one.role == "mask":
+            one.values = stored
+            continue
+        with result.collect():
+            values = decode(stored, one.array.attrs, one.name)
+            if values.size and np.isnan(values).all() and ROLES[one.role].parent is None:
+                raise DataValuesError(f"all values of {one.name!r} are missing")
+            one.values = values
