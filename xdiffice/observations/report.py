@@ -1,0 +1,312 @@
+"""What was found in a Dataset, and what is missing: the contract, in words.
+
+`report` never raises for a bad Dataset; its problems are those that `gather` would raise.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from xdiffice.errors import XdifficeError
+from xdiffice.observations.axes import point_spacing
+from xdiffice.observations.gather import assemble
+from xdiffice.observations.points import Observations
+from xdiffice.observations.survey import Field, Survey, survey
+from xdiffice.observations.variables import FRONT_ROLES, ROLES, Explicit
+from xdiffice.physics.constants import SECONDS_PER_YEAR
+
+_REQUIRED = ("x_velocity", "y_velocity", "thickness", *FRONT_ROLES)
+
+
+@dataclass(frozen=True)
+class VariableReport:
+    """What was found for one role.
+
+    Parameters
+    ----------
+    role, name, units : str
+        Role; name and units of the variable, None where there are none.
+    grid : str or None
+        ``"raster"``, ``"points"`` or ``"curvilinear"``.
+    dims : dict
+        Sizes of its horizontal dims.
+    spacing : float or None
+        Distance of neighbouring values, m.
+    extent : tuple of float or None
+        Smallest and largest x, smallest and largest y, m.
+    missing : float or None
+        Share of missing values, 0 to 1.
+    """
+
+    role: str
+    name: str | None = None
+    units: str | None = None
+    grid: str | None = None
+    dims: Mapping[str, int] | None = None
+    spacing: float | None = None
+    extent: tuple[float, float, float, float] | None = None
+    missing: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a Dataset.
+
+    Parameters
+    ----------
+    variables : tuple of VariableReport
+        One for each role.
+    numbers : dict
+        ``zero_velocities`` (pixels with both components exactly zero), ``speed_m_per_year`` and
+        ``thickness_m`` (minimum, median, maximum), ``front_points``, ``front_length_m``,
+        ``velocity_points``, ``thickness_points``, ``domain_points``; absent where unknown.
+    notes : tuple of str
+        Choices made and doubts.
+    problems : tuple of str
+        What keeps the Dataset from being inverted; empty if nothing does.
+    """
+
+    variables: tuple[VariableReport, ...]
+    numbers: Mapping[str, Any]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the Dataset can be inverted."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dicts, lists, numbers and strings."""
+        result = asdict(self)
+        for key in ("variables", "notes", "problems"):
+            result[key] = list(result[key])
+        for one in result["variables"]:
+            one["extent"] = None if one["extent"] is None else list(one["extent"])
+        return {"ok": self.ok, **result}
+
+    def __str__(self) -> str:
+        rows = [("role", "variable", "units", "grid", "gaps")]
+        rows += [_cells(one) for one in self.variables if _worth_showing(one)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [self._headline, ""]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append("  ".join(cells).rstrip())
+        for title, sentences in self._paragraphs:
+            lines += ["", f"{title}:", *(f"  - {sentence}" for sentence in sentences)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f"<th>{title}</th>" for title in ("role", "variable", "units", "grid", "gaps")
+        )
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(one)) + "</tr>"
+            for one in self.variables
+            if _worth_showing(one)
+        )
+        parts = [
+            f"<p><b>{html.escape(self._headline)}</b></p>",
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
+        ]
+        for title, sentences in self._paragraphs:
+            items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+            parts.append(f"<p>{html.escape(title)}:</p><ul>{items}</ul>")
+        return f'<div class="xdiffice-report">{"".join(parts)}</div>'
+
+    @property
+    def _headline(self) -> str:
+        if self.ok:
+            return "xdiffice: this Dataset can be inverted"
+        number = len(self.problems)
+        return (
+            f"xdiffice: this Dataset cannot be inverted yet, {number} "
+            f"problem{'' if number == 1 else 's'}"
+        )
+
+    @property
+    def _paragraphs(self) -> list[tuple[str, list[str]]]:
+        paragraphs = [
+            ("Numbers", _sentences(self.numbers)),
+            ("Notes", list(self.notes)),
+            ("Problems", list(self.problems)),
+        ]
+        return [(title, sentences) for title, sentences in paragraphs if sentences]
+
+
+def report(
+    dataset: Any,
+    thickness: Any = None,
+    *,
+    mask: Any = None,
+    front: Any = None,
+    variables: Explicit | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Report:
+    """Tell what `gather` would find in a Dataset; parameters as there.
+
+    Returns
+    -------
+    Report
+        Prints as a table; ``to_dict`` gives numbers. No exception is raised for a bad Dataset, its
+        problems are listed.
+    """
+    found = Survey()
+    observations = None
+    try:
+        found = survey(dataset, thickness, mask, front, variables, units)
+        observations = assemble(found)
+    except Exception as error:  # a report of what is wrong must not itself go wrong
+        found.problem(XdifficeError(f"the Dataset cannot be read: {type(error).__name__}: {error}"))
+    return Report(
+        tuple(_variable(role, found.fields.get(role)) for role in ROLES),
+        _numbers(found, observations),
+        tuple(dict.fromkeys(found.notes)),
+        tuple(str(problem) for problem in found.problems),
+    )
+
+
+def _variable(role: str, one: Field | None) -> VariableReport:
+    if one is None:
+        return VariableReport(role)
+    array = one.squeezed if one.squeezed is not None else one.array
+    missing = None
+    if one.values is not None and one.values.size and one.values.dtype.kind == "f":
+        missing = float(np.isnan(one.values).mean())
+    return VariableReport(
+        role=role,
+        name=one.name,
+        units=one.units,
+        grid=None if one.axes is None else one.axes.kind,
+        dims={str(dim): int(size) for dim, size in array.sizes.items()},
+        spacing=None if one.grid is None else one.grid.spacing,
+        extent=None if one.grid is None or not _has_positions(one) else one.grid.extent,
+        missing=missing,
+    )
+
+
+def _has_positions(one: Field) -> bool:
+    assert one.grid is not None
+    return bool(np.isfinite(one.grid.x).any() and np.isfinite(one.grid.y).any())
+
+
+def _numbers(found: Survey, observations: Observations | None) -> dict[str, Any]:
+    """Collect the numbers that tell a shelf from a mistake."""
+    numbers: dict[str, Any] = {}
+    velocity = found.loaded("x_velocity", "y_velocity")
+    if velocity is not None and velocity[0].si.shape == velocity[1].si.shape:
+        u, v = velocity[0].si, velocity[1].si
+        numbers["zero_velocities"] = int(((u == 0) & (v == 0)).sum())
+        speed = np.hypot(u, v)[(u != 0) | (v != 0)] * SECONDS_PER_YEAR
+        numbers["speed_m_per_year"] = _range(speed)
+    thickness = found.loaded("thickness")
+    if thickness is not None:
+        h = thickness[0].si
+        numbers["thickness_m"] = _range(h[h > 0])
+    front = found.loaded("x_front", "y_front")
+    if front is not None and front[0].si.shape == front[1].si.shape:
+        x, y = np.ravel(front[0].si), np.ravel(front[1].si)
+        numbers["front_points"] = int(x.size)
+        spacing = next((f.grid.spacing for f in velocity or () if f.grid is not None), np.nan)
+        length = front_length(x, y, spacing)
+        if length is not None:
+            numbers["front_length_m"] = length
+    if observations is not None:
+        numbers["velocity_points"] = int(observations.velocity.x.size)
+        numbers["thickness_points"] = int(observations.thickness.x.size)
+        numbers["domain_points"] = int(observations.domain.x.size)
+    return {key: value for key, value in numbers.items() if value is not None}
+
+
+def front_length(x: np.ndarray, y: np.ndarray, spacing: float) -> float | None:
+    """Return about how long a front is (m), whose points come in any order.
+
+    The points are thinned to three pixels' distance and joined by the shortest tree; two rows of
+    points along one front thus count once.
+    """
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial import cKDTree
+    from scipy.spatial.distance import pdist, squareform
+
+    known = np.isfinite(x) & np.isfinite(y)
+    points = np.column_stack([x[known], y[known]])
+    size = 3.0 * (spacing if np.isfinite(spacing) else point_spacing(x, y))
+    if len(points) < 2 or not size > 0:
+        return None
+    # keeps the number of thinned points, whose distances are all looked at, in the thousands
+    size = max(size, float(np.hypot(*np.ptp(points, axis=0))) / 1000.0)
+    tree = cKDTree(points)
+    left = np.ones(len(points), dtype=bool)
+    kept = []
+    for i in range(len(points)):
+        if left[i]:
+            kept.append(i)
+            left[tree.query_ball_point(points[i], size)] = False
+    return float(minimum_spanning_tree(squareform(pdist(points[kept]))).sum())
+
+
+def _range(values: np.ndarray) -> dict[str, float] | None:
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return None
+    return {
+        "minimum": float(values.min()),
+        "median": float(np.median(values)),
+        "maximum": float(values.max()),
+    }
+
+
+def _worth_showing(one: VariableReport) -> bool:
+    return one.name is not None or one.role in _REQUIRED
+
+
+def _cells(one: VariableReport) -> tuple[str, str, str, str, str]:
+    """Return one row of the table."""
+    if one.name is None:
+        return one.role, "not found", "", "", ""
+    grid = " x ".join(f"{dim} {size}" for dim, size in (one.dims or {}).items())
+    if one.grid is not None:
+        grid = f"{one.grid} {grid}"
+    if one.spacing is not None and np.isfinite(one.spacing):
+        grid += f", {one.spacing:.6g} m"
+    if one.extent is not None:
+        x_min, x_max, y_min, y_max = (value / 1e3 for value in one.extent)
+        grid += f", x {x_min:.6g} to {x_max:.6g} km, y {y_min:.6g} to {y_max:.6g} km"
+    gaps = "" if one.missing is None else f"{100 * one.missing:.3g} %"
+    return one.role, one.name, one.units or "no units", grid, gaps
+
+
+def _sentences(numbers: Mapping[str, Any]) -> list[str]:
+    """Say the numbers in words."""
+    sentences = []
+    for key, text, unit in (
+        ("speed_m_per_year", "speed", "m/yr"),
+        ("thickness_m", "thickness", "m"),
+    ):
+        if key in numbers:
+            n = numbers[key]
+            sentences.append(
+                f"{text} {n['minimum']:.4g} to {n['maximum']:.4g} {unit}, median {n['median']:.4g}"
+            )
+    if numbers.get("zero_velocities"):
+        sentences.append(
+            f"{numbers['zero_velocities']} velocity pixels exactly (0, 0), taken as missing"
+        )
+    if "front_points" in numbers:
+        length = numbers.get("front_length_m")
+        about = "" if length is None else f", about {length / 1e3:.4g} km long"
+        sentences.append(f"calving front of {numbers['front_points']} points{about}")
+    if "domain_points" in numbers:
+        sentences.append(
+            f"{numbers['velocity_points']} velocities and {numbers['thickness_points']} "
+            f"thicknesses can be used, on {numbers['domain_points']} pixels of shelf"
+        )
+    return sentences
