@@ -33,7 +33,7 @@ class PhysicalConstants:
 
     @property
     def reduced_gravity(self) -> float:
-        """g' = g (1 - ρ/ρ_w), m s-2: floating ice is driven by its freeboard only."""
+        """G' = g (1 - ρ/ρ_w), m s-2: floating ice is driven by its freeboard only."""
         return self.gravity * (1.0 - self.ice_density / self.sea_water_density)
 
     @property

@@ -1,0 +1,410 @@
+"""The estimator: from a Dataset of velocity and thickness to a labelled viscosity.
+
+`SSAViscosityInverter.fit` follows the data through the rooms of the package, top to bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from xdiffice.errors import ParameterError
+from xdiffice.model.fields import Model
+from xdiffice.model.network import Network
+from xdiffice.model.precision import double_precision
+from xdiffice.observations.gather import gather
+from xdiffice.observations.points import Observations
+from xdiffice.parameters import check_parameters
+from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.physics.rheology import Isotropic
+from xdiffice.physics.scales import Scales, scales_of
+from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
+from xdiffice.results.evaluate import FittedModel
+from xdiffice.results.labels import label, resolve_template
+from xdiffice.training.budget import Budget
+from xdiffice.training.history import Recorder
+from xdiffice.training.loss import (
+    Batch,
+    FrontBatch,
+    InteriorBatch,
+    ThicknessBatch,
+    VelocityBatch,
+    Weights,
+)
+from xdiffice.training.recipe import Recipe, train
+from xdiffice.training.sampling import SampleSizes
+
+
+class SSAViscosityInverter(BaseEstimator):
+    """Infer the viscosity of an ice shelf from its velocity and thickness.
+
+    Two neural networks, one for velocity and thickness and one for the logarithm of viscosity,
+    are trained on the data and on the shallow-shelf equations together (DIFFICE: Wang & Lai 2025,
+    doi 10.21105/joss.07254; Wang et al. 2025, doi 10.1126/science.adp3300):
+
+        div(h T) = ρ g' h ∇h in the shelf,   T n = ½ ρ g' h n at its calving front,
+        T = 2 μ (ε + tr(ε) I).
+
+    Parameters
+    ----------
+    rheology : {"isotropic"}
+        What stress a strain rate causes.
+    subdomains : int
+        Number of regions with networks of their own; 1 in this version.
+    max_seconds : float, optional
+        Wall time of `fit`, compilation included. Without it only ``max_iterations`` counts, and
+        the same ``random_state`` gives the same bits on the same machine.
+    max_iterations : int
+        Quasi-Newton iterations, all stages together.
+    tolerance : float
+        Stop when the loss on fresh samples has not fallen by this share over ten samples.
+    random_state : int, numpy.random.RandomState or None
+        Seed of initial parameters and samples.
+    progress : bool
+        Whether to show a progress bar with the terms of the loss.
+    checkpoint : None
+        Reserved for the path of a checkpoint; not in this version.
+    width, depth : int
+        Units of a hidden layer, and number of hidden layers, of both networks.
+    first_layer : {"sine", "tanh"}
+        Activation of the first hidden layer.
+    frequency : float
+        Standard deviation of the sine layer's frequencies, radians per half length of the shelf:
+        higher resolves finer detail, and noise.
+    n_velocity, n_thickness, n_interior, n_front : int
+        Points in a sample: velocity and thickness data, points at which the momentum balance is
+        asked for, front points.
+    resample_every : int
+        Iterations between two samples.
+    velocity_weight, thickness_weight, momentum_weight, front_weight : float
+        Weights of the mean squares in the loss. Misfits are in units of two standard deviations
+        of the data, residuals in those of `scales_`.
+    ice_density, sea_water_density, gravity : float
+        kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
+    variables : mapping of str to str, optional
+        Role to variable name, for what is not found by itself: ``{"thickness": "h"}``.
+    units : mapping of str to str, optional
+        Variable name or role to units, for variables without the attribute.
+
+    Attributes
+    ----------
+    model_ : FittedModel
+        Networks, parameters and scales.
+    scales_ : Scales
+        Units in which the problem was solved.
+    history_ : xarray.Dataset
+        Loss and its terms on every fresh sample, on dim ``sample``.
+    n_iter_ : int
+        Quasi-Newton iterations done.
+    stop_reason_ : str
+        ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
+        ``interrupted``.
+    misfit_ : dict of str to float
+        Relative L2 misfit of ``x_velocity``, ``y_velocity``, ``thickness`` over all data.
+    residual_ : dict of str to float
+        Root mean square of the residual of ``momentum`` over that of the driving stress, and of
+        ``front`` over that of the front's stress.
+    notes_ : tuple of str
+        What was noticed while the Dataset was read.
+
+    Examples
+    --------
+    >>> import xdiffice
+    >>> shelf = xdiffice.synthetic.confined_shelf(shape=(20, 30))
+    >>> inverter = xdiffice.SSAViscosityInverter(max_iterations=20, progress=False)
+    >>> inverter.fit(shelf).predict()["viscosity"].attrs["units"]
+    'Pa s'
+    """
+
+    def __init__(
+        self,
+        rheology: str = "isotropic",
+        subdomains: int = 1,
+        *,
+        max_seconds: float | None = None,
+        max_iterations: int = 3000,
+        tolerance: float = 0.01,
+        random_state: Any = 0,
+        progress: bool = True,
+        checkpoint: None = None,
+        width: int = 24,
+        depth: int = 4,
+        first_layer: str = "sine",
+        frequency: float = 4.0,
+        n_velocity: int = 20_000,
+        n_thickness: int = 15_000,
+        n_interior: int = 5000,
+        n_front: int = 600,
+        resample_every: int = 100,
+        velocity_weight: float = 1.0,
+        thickness_weight: float = 0.6,
+        momentum_weight: float = 0.05,
+        front_weight: float = 0.1,
+        ice_density: float = 917.0,
+        sea_water_density: float = 1030.0,
+        gravity: float = 9.8,
+        variables: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+    ):
+        self.rheology = rheology
+        self.subdomains = subdomains
+        self.max_seconds = max_seconds
+        self.max_iterations = max_iterations
+        self.tolerance = tolerance
+        self.random_state = random_state
+        self.progress = progress
+        self.checkpoint = checkpoint
+        self.width = width
+        self.depth = depth
+        self.first_layer = first_layer
+        self.frequency = frequency
+        self.n_velocity = n_velocity
+        self.n_thickness = n_thickness
+        self.n_interior = n_interior
+        self.n_front = n_front
+        self.resample_every = resample_every
+        self.velocity_weight = velocity_weight
+        self.thickness_weight = thickness_weight
+        self.momentum_weight = momentum_weight
+        self.front_weight = front_weight
+        self.ice_density = ice_density
+        self.sea_water_density = sea_water_density
+        self.gravity = gravity
+        self.variables = variables
+        self.units = units
+
+    def fit(
+        self, velocity: xr.Dataset, thickness: Any = None, *, mask: Any = None, front: Any = None
+    ) -> SSAViscosityInverter:
+        """Infer the viscosity of one shelf.
+
+        Parameters
+        ----------
+        velocity : Dataset
+            Velocity, and by default thickness, mask and calving front as well; dask-backed or in
+            memory. It is not changed.
+        thickness : Dataset, DataArray or DataFrame, optional
+            Thickness from elsewhere: another grid, flight lines.
+        mask : DataArray, Dataset or str, optional
+            Where the floating ice is.
+        front : Dataset, optional
+            Positions and outward unit normals of the calving front.
+
+        Returns
+        -------
+        SSAViscosityInverter
+            This estimator, fitted.
+
+        Raises
+        ------
+        ParameterError
+            A constructor parameter has a value that it cannot have.
+        XdifficeError
+            The data cannot be used; see `xdiffice.observations.gather.gather`.
+        """
+        budget = Budget(self.max_seconds, self.max_iterations)
+        check_parameters(self)
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        observations = gather(
+            velocity,
+            thickness,
+            mask=mask,
+            front=front,
+            variables=self.variables,
+            units=self.units,
+        )
+        scales = _scales(observations, self._constants())
+        model = self._model()
+        recorder = Recorder(progress=self.progress, total=self.max_iterations)
+        try:
+            with double_precision():
+                theta, self.stop_reason_ = train(
+                    model,
+                    scales.equation_units,
+                    _nondimensional(observations, scales),
+                    self._recipe(),
+                    budget,
+                    recorder,
+                    rng,
+                )
+        finally:
+            recorder.close()
+        self.model_ = FittedModel(model, theta, scales)
+        self.scales_ = scales
+        self.history_ = recorder.to_dataset()
+        self.n_iter_ = budget.iterations
+        self.misfit_ = misfit(self.model_, observations)
+        self.residual_ = relative_residuals(self.model_, observations)
+        self.notes_ = observations.notes
+        self._labels, self._domain = observations.labels, observations.domain
+        return self
+
+    def predict(
+        self,
+        template: Any = None,
+        *,
+        variables: Sequence[str] | None = None,
+        extrapolate: bool = False,
+    ) -> xr.Dataset:
+        """Evaluate viscosity and the fitted fields.
+
+        Parameters
+        ----------
+        template : Dataset, DataArray or mapping, optional
+            Grid or points, by their coordinates; the velocity's own grid if not given.
+        variables : sequence of str, optional
+            Names of what is wanted; everything if not given. Less is faster: only residuals need
+            second derivatives.
+        extrapolate : bool
+            Also outside the shelf, where values are NaN otherwise.
+
+        Returns
+        -------
+        Dataset
+            On the template's dims and coordinates, in their order: ``viscosity`` (Pa s);
+            ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted, in the units of the data;
+            ``effective_strain_rate`` (s-1); ``x_momentum_residual``, ``y_momentum_residual``
+            (Pa).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ParameterError
+            An unknown variable.
+        CoordinateError
+            A template without usable coordinates.
+        """
+        check_is_fitted(self, "model_")
+        names = self._wanted(variables)
+        target = resolve_template(template, self._labels)
+        if extrapolate:
+            inside = np.isfinite(target.x) & np.isfinite(target.y)
+        else:
+            inside = self._domain.contains(target.x, target.y)
+        values = self.model_.evaluate(target.x[inside], target.y[inside], names)
+        fields = {name: np.full(inside.shape, np.nan) for name in names}
+        for name in names:
+            fields[name][inside] = values[name]
+        return label(
+            fields,
+            target,
+            self._labels,
+            constants=self.model_.scales.constants,
+            provenance=repr(self),
+        )
+
+    def score(
+        self, velocity: xr.Dataset, thickness: Any = None, *, mask: Any = None, front: Any = None
+    ) -> float:
+        """Coefficient of determination R² of u, v and h, their mean.
+
+        Parameters
+        ----------
+        velocity, thickness, mask, front
+            As in `fit`; the data may be others than those of the fit, such as held-out pixels.
+
+        Returns
+        -------
+        float
+            1 for a perfect fit, 0 for one no better than the mean of the data.
+        """
+        check_is_fitted(self, "model_")
+        observations = gather(
+            velocity,
+            thickness,
+            mask=mask,
+            front=front,
+            variables=self.variables,
+            units=self.units,
+        )
+        return float(np.mean(list(variance_explained(self.model_, observations).values())))
+
+    def _constants(self) -> PhysicalConstants:
+        return PhysicalConstants(
+            float(self.ice_density), float(self.sea_water_density), float(self.gravity)
+        )
+
+    def _model(self) -> Model:
+        rheology = Isotropic()
+        motion, viscosity = (
+            Network(n_outputs, self.width, self.depth, self.first_layer, float(self.frequency))
+            for n_outputs in (3, len(rheology.fields))
+        )
+        return Model(motion, viscosity, rheology)
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            sizes=SampleSizes(self.n_velocity, self.n_thickness, self.n_interior, self.n_front),
+            weights=Weights(
+                float(self.velocity_weight),
+                float(self.thickness_weight),
+                float(self.momentum_weight),
+                float(self.front_weight),
+            ),
+            resample_every=self.resample_every,
+            tolerance=float(self.tolerance),
+        )
+
+    def _wanted(self, variables: Sequence[str] | None) -> tuple[str, ...]:
+        known = self.model_.variables
+        if variables is None:
+            return known
+        names = (variables,) if isinstance(variables, str) else tuple(variables)
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise ParameterError(
+                f"variables={list(names)}: unknown are {unknown}; choose from {', '.join(known)}"
+            )
+        return names
+
+
+def _scales(observations: Observations, constants: PhysicalConstants) -> Scales:
+    """Scales of a shelf's data."""
+    velocity, thickness, front = observations.velocity, observations.thickness, observations.front
+    x, y = (
+        np.concatenate([getattr(part, axis) for part in (velocity, thickness, front)])
+        for axis in ("x", "y")
+    )
+    return scales_of((x, y), (velocity.u, velocity.v), thickness.h, constants)
+
+
+def _nondimensional(observations: Observations, scales: Scales) -> Batch:
+    """All points of a shelf in the units of the networks."""
+    velocity, thickness = observations.velocity, observations.thickness
+    front, domain = observations.front, observations.domain
+    return Batch(
+        VelocityBatch(
+            scales.x.to_unit(velocity.x),
+            scales.y.to_unit(velocity.y),
+            scales.u.to_unit(velocity.u),
+            scales.v.to_unit(velocity.v),
+            _relative_weight(velocity.u_error, velocity.u),
+            _relative_weight(velocity.v_error, velocity.v),
+        ),
+        ThicknessBatch(
+            scales.x.to_unit(thickness.x),
+            scales.y.to_unit(thickness.y),
+            scales.h.to_unit(thickness.h),
+            _relative_weight(thickness.h_error, thickness.h),
+        ),
+        InteriorBatch(scales.x.to_unit(domain.x), scales.y.to_unit(domain.y)),
+        FrontBatch(scales.x.to_unit(front.x), scales.y.to_unit(front.y), front.n_x, front.n_y),
+    )
+
+
+def _relative_weight(error: np.ndarray | None, values: np.ndarray) -> np.ndarray:
+    """1/σ² over its mean, so that errors redistribute the weight of the data but keep its sum.
+
+    σ is at least a fifth of its median: a single pixel of claimed perfection must not rule.
+    """
+    if error is None:
+        return np.ones_like(values)
+    weight = np.maximum(error, 0.2 * np.median(error)) ** -2.0
+    return weight / np.mean(weight)

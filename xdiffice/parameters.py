@@ -1,0 +1,91 @@
+"""Which values the estimator's parameters can have, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from xdiffice.errors import ParameterError
+
+
+def check_parameters(estimator: Any) -> None:
+    """Hold all parameters of an estimator against the table.
+
+    Raises
+    ------
+    ParameterError
+        All that do not fit, in one message.
+    """
+    problems = [
+        f"{name}={value!r}: {must}"
+        for name, (holds, must) in _RULES.items()
+        if not holds(value := getattr(estimator, name))
+    ]
+    if not problems and not estimator.ice_density < estimator.sea_water_density:
+        problems.append(
+            f"ice_density={estimator.ice_density!r}: must be below sea_water_density="
+            f"{estimator.sea_water_density!r}, or the shelf does not float"
+        )
+    if problems:
+        raise ParameterError("; ".join(problems))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+    return holds, f"must be a whole number of at least {least}"
+
+
+def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        # `type` first: arrays have no truth value, and 1 == True.
+        return any(type(value) is type(choice) and value == choice for choice in choices)
+
+    listed = ", ".join(repr(choice) for choice in choices)
+    return holds, f"this version has {listed}"
+
+
+_POSITIVE = (lambda value: _number(value) and value > 0, "must be a positive number")
+_NOT_NEGATIVE = (lambda value: _number(value) and value >= 0, "must be a number of at least 0")
+_NAMES = (
+    lambda value: value is None or isinstance(value, Mapping),
+    "must be None or a mapping of names",
+)
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "rheology": _one_of("isotropic"),
+    "subdomains": _one_of(1),
+    "max_seconds": (
+        lambda value: value is None or (_number(value) and value > 0),
+        "must be None or a positive number of seconds",
+    ),
+    "max_iterations": _whole(3),
+    "tolerance": _NOT_NEGATIVE,
+    "progress": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
+    "checkpoint": _one_of(None),
+    "width": _whole(2),
+    "depth": _whole(2),
+    "first_layer": _one_of("sine", "tanh"),
+    "frequency": _POSITIVE,
+    "n_velocity": _whole(10),
+    "n_thickness": _whole(10),
+    "n_interior": _whole(10),
+    "n_front": _whole(2),
+    "resample_every": _whole(1),
+    "velocity_weight": _POSITIVE,
+    "thickness_weight": _POSITIVE,
+    "momentum_weight": _POSITIVE,
+    "front_weight": _POSITIVE,
+    "ice_density": _POSITIVE,
+    "sea_water_density": _POSITIVE,
+    "gravity": _POSITIVE,
+    "variables": _NAMES,
+    "units": _NAMES,
+}

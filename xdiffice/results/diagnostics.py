@@ -1,0 +1,55 @@
+"""How well a fitted model reproduces its data and fulfils its equations, in plain ratios."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdiffice.observations.points import Observations
+from xdiffice.results.evaluate import DRIVING, MOTION, RESIDUALS, FittedModel
+
+
+def misfit(model: FittedModel, observations: Observations) -> dict[str, float]:
+    """Relative L2 misfit ‖fit − data‖ / ‖data‖ of u, v and h over all data."""
+    return {
+        name: float(np.linalg.norm(fit - data) / (np.linalg.norm(data) or 1.0))
+        for name, fit, data in _pairs(model, observations)
+    }
+
+
+def variance_explained(model: FittedModel, observations: Observations) -> dict[str, float]:
+    """R² = 1 − Σ (fit − data)² / Σ (data − mean)² of u, v and h."""
+    scores = {}
+    for name, fit, data in _pairs(model, observations):
+        spread = np.sum((data - data.mean()) ** 2)
+        scores[name] = float(1 - np.sum((fit - data) ** 2) / spread) if spread > 0 else 0.0
+    return scores
+
+
+def relative_residuals(model: FittedModel, observations: Observations) -> dict[str, float]:
+    """Rms of what is left of the equations over the rms of what drives the ice.
+
+    ``momentum`` relative to the driving stress ρ g' h ∇h, over the whole shelf; ``front`` relative
+    to ½ ρ g' h, over all front points.
+    """
+    domain, front = observations.domain, observations.front
+    inside = model.evaluate(domain.x, domain.y, (*RESIDUALS, *DRIVING))
+    r_x, r_y, pressure = model.front_residual(front.x, front.y, front.n_x, front.n_y)
+    driving = np.hypot(*(inside[name] for name in DRIVING))
+    momentum = np.hypot(*(inside[name] for name in RESIDUALS))
+    return {
+        "momentum": _rms(momentum) / (_rms(driving) or 1.0),
+        "front": _rms(np.hypot(r_x, r_y)) / (_rms(pressure) or 1.0),
+    }
+
+
+def _pairs(model: FittedModel, observations: Observations):
+    """Fit and data of u, v and h, each where it was observed; SI."""
+    velocity, thickness = observations.velocity, observations.thickness
+    fit = model.evaluate(velocity.x, velocity.y, MOTION[:2])
+    fit |= model.evaluate(thickness.x, thickness.y, MOTION[2:])
+    for name, data in zip(MOTION, (velocity.u, velocity.v, thickness.h), strict=True):
+        yield name, fit[name], data
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

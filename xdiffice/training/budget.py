@@ -1,0 +1,46 @@
+"""How much may be spent: seconds and iterations, whichever ends first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Budget:
+    """Seconds and iterations of one fit.
+
+    Parameters
+    ----------
+    max_seconds : float or None
+        Wall time from the making of this object; None: no limit.
+    max_iterations : int
+        Quasi-Newton iterations, all stages together.
+    """
+
+    max_seconds: float | None
+    max_iterations: int
+    started: float = field(default_factory=time.monotonic)
+    iterations: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent so far."""
+        return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall time that is left; infinite without a limit."""
+        return float("inf") if self.max_seconds is None else self.max_seconds - self.seconds
+
+    @property
+    def iterations_left(self) -> int:
+        """Iterations that are left."""
+        return self.max_iterations - self.iterations
+
+    @property
+    def exhausted(self) -> str | None:
+        """The parameter that ends the training now, or None."""
+        if self.iterations_left <= 0:
+            return "max_iterations"
+        return "max_seconds" if self.seconds_left <= 0 else None

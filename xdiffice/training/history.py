@@ -1,0 +1,63 @@
+"""What happened during a training: one row for every fresh sample, and a progress bar."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from xdiffice.training.budget import Budget
+
+
+class Recorder:
+    """Keeps the history and draws the progress bar.
+
+    Parameters
+    ----------
+    progress : bool
+        Whether to draw a bar on standard error.
+    total : int
+        Iterations of a full bar.
+    """
+
+    def __init__(self, *, progress: bool, total: int):
+        self.rows: list[dict] = []
+        self.notes: list[str] = []
+        self._bar = tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
+
+    def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
+        """Keep the loss and its terms on a fresh sample."""
+        row = {"iteration": budget.iterations, "seconds": budget.seconds, "loss": loss}
+        row |= {name: float(value) for name, value in terms.items()}
+        self.rows.append({"stage": stage, **row})
+        shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
+        self._bar.set_description(stage, refresh=False)
+        self._bar.set_postfix(shown, refresh=False)
+
+    def advance(self, iterations: int, loss: float) -> None:
+        """Move the bar."""
+        del loss
+        self._bar.update(iterations)
+
+    def note(self, text: str) -> None:
+        """Keep a sentence about something unusual."""
+        self.notes.append(f"iteration {self.rows[-1]['iteration'] if self.rows else 0}: {text}")
+
+    def close(self) -> None:
+        """End the bar."""
+        self._bar.close()
+
+    def to_dataset(self) -> xr.Dataset:
+        """Return the history on the dimension ``sample``.
+
+        Terms are mean squares in nondimensional units (`xdiffice.training.loss`); those that a
+        stage does not have are NaN.
+        """
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        columns = {
+            name: ("sample", np.array([row.get(name, np.nan) for row in self.rows]))
+            for name in names
+        }
+        return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})

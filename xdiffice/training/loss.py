@@ -1,0 +1,131 @@
+"""What training minimises: named mean squares, with named weights.
+
+Data misfit, equation residual and front residual, each in nondimensional units; the weights are
+arguments of the compiled step and may change from step to step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from xdiffice.model.fields import Model, Motion
+from xdiffice.physics.scales import EquationUnits
+from xdiffice.physics.ssa import front_residual, momentum_residual
+
+
+class VelocityBatch(NamedTuple):
+    """Normalised velocity at nondimensional points, with the relative weight of each value."""
+
+    x: jax.Array
+    y: jax.Array
+    u: jax.Array
+    v: jax.Array
+    u_weight: jax.Array
+    v_weight: jax.Array
+
+
+class ThicknessBatch(NamedTuple):
+    """Normalised thickness at nondimensional points, with the relative weight of each value."""
+
+    x: jax.Array
+    y: jax.Array
+    h: jax.Array
+    weight: jax.Array
+
+
+class InteriorBatch(NamedTuple):
+    """Nondimensional points at which the momentum balance is asked for."""
+
+    x: jax.Array
+    y: jax.Array
+
+
+class FrontBatch(NamedTuple):
+    """Nondimensional points of the calving front and its outward unit normals."""
+
+    x: jax.Array
+    y: jax.Array
+    n_x: jax.Array
+    n_y: jax.Array
+
+
+class Batch(NamedTuple):
+    """All points of one evaluation of the loss."""
+
+    velocity: VelocityBatch
+    thickness: ThicknessBatch
+    interior: InteriorBatch
+    front: FrontBatch
+
+
+class Weights(NamedTuple):
+    """Weights of the terms of the loss."""
+
+    velocity: float
+    thickness: float
+    momentum: float
+    front: float
+
+
+class Sample(NamedTuple):
+    """All that the loss depends on besides the parameters: the arguments of a compiled step."""
+
+    batch: Batch
+    units: EquationUnits
+    weights: Weights
+
+
+Terms = dict[str, jax.Array]
+
+
+def misfit_terms(model: Model, theta_motion: jax.Array, batch: Batch) -> Terms:
+    """Weighted mean squares of u, v and h minus data, in units of two standard deviations."""
+    velocity, thickness = batch.velocity, batch.thickness
+    u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
+    _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
+    return {
+        "x_velocity": jnp.mean(velocity.u_weight * (u - velocity.u) ** 2),
+        "y_velocity": jnp.mean(velocity.v_weight * (v - velocity.v) ** 2),
+        "thickness": jnp.mean(thickness.weight * (h - thickness.h) ** 2),
+    }
+
+
+def motion_at_residual_points(
+    model: Model, theta_motion: jax.Array, batch: Batch, units: EquationUnits
+) -> tuple[Motion, Motion]:
+    """Velocity and thickness where the equations are asked for: interior, front."""
+    interior, front = batch.interior, batch.front
+    return (
+        model.motion_at(theta_motion, units, interior.x, interior.y, order=2),
+        model.motion_at(theta_motion, units, front.x, front.y, order=1),
+    )
+
+
+def residual_terms(
+    model: Model, theta_viscosity: jax.Array, motions: tuple[Motion, Motion], batch: Batch
+) -> Terms:
+    """Mean squares of the residuals of momentum (ρ g' h0² / L) and front stress (ρ g' h0)."""
+    interior, front = batch.interior, batch.front
+    inside, edge = motions
+    mu_h, mu_v = model.viscosity_at(theta_viscosity, interior.x, interior.y, order=1)
+    momentum = momentum_residual(inside.u, inside.v, inside.h, mu_h, mu_v)
+    mu_h, mu_v = model.viscosity_at(theta_viscosity, front.x, front.y, order=0)
+    normal = (front.n_x, front.n_y)
+    stress = front_residual(edge.u, edge.v, edge.h.value, mu_h.value, mu_v.value, normal)
+    return {
+        "x_momentum": jnp.mean(momentum[0] ** 2),
+        "y_momentum": jnp.mean(momentum[1] ** 2),
+        "x_front": jnp.mean(stress[0] ** 2),
+        "y_front": jnp.mean(stress[1] ** 2),
+    }
+
+
+def total(terms: Terms, weights: Weights) -> jax.Array:
+    """Weighted sum of the terms that are there."""
+    return sum(
+        getattr(weights, name.removeprefix("x_").removeprefix("y_")) * value
+        for name, value in terms.items()
+    )

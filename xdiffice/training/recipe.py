@@ -1,0 +1,152 @@
+"""How an inversion is trained: motion first, then viscosity, then both together.
+
+The curvature that the first two stages learned starts the third, so that the joint training does
+not first destroy what they reached.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import block_diag
+
+from xdiffice.model.fields import Model
+from xdiffice.physics.scales import EquationUnits
+from xdiffice.training.budget import Budget
+from xdiffice.training.history import Recorder
+from xdiffice.training.loop import Outcome, Plan, minimise
+from xdiffice.training.loss import Batch, Sample, Weights, motion_at_residual_points
+from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
+from xdiffice.training.sampling import SampleSizes, draw
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a user may choose about the training.
+
+    Parameters
+    ----------
+    sizes : SampleSizes
+        Points in one sample.
+    weights : Weights
+        Weights of the terms of the loss.
+    resample_every : int
+        Iterations between two samples.
+    stage_share : float
+        Share of the budget that each of the first two stages may take at most.
+    stage_iterations : int
+        Iterations that each of the first two stages may take at most.
+    tolerance : float
+        See `Plan`.
+    """
+
+    sizes: SampleSizes
+    weights: Weights
+    resample_every: int
+    stage_share: float = 0.1
+    stage_iterations: int = 300
+    tolerance: float = 0.0
+
+
+def train(
+    model: Model,
+    units: EquationUnits,
+    points: Batch,
+    recipe: Recipe,
+    budget: Budget,
+    recorder: Recorder,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, str]:
+    """Train a model to the points of a shelf.
+
+    Parameters
+    ----------
+    model : Model
+        Networks and rheology.
+    units : EquationUnits
+        From normalised data to the units of the equations.
+    points : Batch
+        All data, nondimensional, on the host.
+    recipe, budget, recorder
+        Choices, limits, and where the history goes.
+    rng : numpy.random.Generator
+        Initial parameters and samples.
+
+    Returns
+    -------
+    theta : ndarray, shape (model.n_parameters,)
+        Parameters.
+    stop_reason : str
+        ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
+        ``interrupted``.
+    """
+
+    def sample() -> Sample:
+        return jax.device_put(Sample(draw(points, recipe.sizes, rng), units, recipe.weights))
+
+    theta_motion, theta_viscosity = model.split(model.init(rng))
+    early = _early_plan(recipe, budget)
+    motion = minimise(FitMotion(model), theta_motion, sample, early, budget, recorder)
+    if motion.stop_reason == "interrupted":
+        return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
+
+    def frozen_sample() -> FrozenMotionSample:
+        return _freeze(model, jnp.asarray(motion.theta), sample())
+
+    theta_viscosity = best_constant(model, theta_viscosity, frozen_sample())
+    viscosity = minimise(
+        FitViscosity(model), theta_viscosity, frozen_sample, early, budget, recorder
+    )
+    theta = np.concatenate([motion.theta, viscosity.theta])
+    if viscosity.stop_reason == "interrupted":
+        return theta, viscosity.stop_reason
+    plan = Plan(
+        budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
+    )
+    curvature = block_diag(motion.inverse_hessian, viscosity.inverse_hessian)
+    outcome: Outcome = minimise(
+        FitAll(model), theta, sample, plan, budget, recorder, inverse_hessian=curvature
+    )
+    return outcome.theta, outcome.stop_reason
+
+
+def best_constant(
+    model: Model, theta_viscosity: np.ndarray, frozen: FrozenMotionSample
+) -> np.ndarray:
+    """Shift the logarithm of viscosity to where the equations are best fulfilled.
+
+    The initial network varies by about one; nondimensional viscosities lie between 1e-3 and 1.
+    """
+    shifts = np.linspace(-8.0, 1.0, 37)
+    n_fields = model.viscosity.n_outputs  # the output layer's biases are the last parameters
+
+    def shifted(shift):
+        return jnp.asarray(theta_viscosity).at[-n_fields:].add(shift)
+
+    losses = _losses(FitViscosity(model), jnp.stack([shifted(s) for s in shifts]), frozen)
+    return np.asarray(shifted(shifts[int(np.argmin(losses))]))
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def _losses(objective, thetas, frozen):
+    return jax.lax.map(lambda theta: objective(theta, frozen)[0], thetas)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _freeze(model, theta_motion, sample):
+    motions = motion_at_residual_points(model, theta_motion, sample.batch, sample.units)
+    return FrozenMotionSample(sample, motions)
+
+
+def _early_plan(recipe: Recipe, budget: Budget) -> Plan:
+    """Limits of each of the first two stages."""
+    iterations = min(recipe.stage_iterations, max(1, budget.max_iterations // 5))
+    return Plan(
+        iterations,
+        recipe.stage_share * budget.seconds_left,
+        min(recipe.resample_every, max(1, iterations // 3)),
+    )
