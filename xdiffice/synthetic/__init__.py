@@ -6,6 +6,7 @@ Each hands on a CF Dataset with the observations, the calving front and the trut
 from __future__ import annotations
 
 from xdiffice.synthetic.confined import confined_shelf
+from xdiffice.synthetic.exact import spreading_shelf, uniaxial_shelf
 from xdiffice.synthetic.flow import ConvergenceError, ShelfFlow
 from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.fronts import Front, near_points
@@ -21,4 +22,6 @@ __all__ = [
     "mask_mesh",
     "near_points",
     "solve_shelf",
+    "spreading_shelf",
+    "uniaxial_shelf",
 ]

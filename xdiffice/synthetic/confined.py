@@ -15,12 +15,14 @@ from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.datasets import Grid, Survey, Truth, observe
+from xdiffice.synthetic.bay import Bay
+from xdiffice.synthetic.datasets import Truth, observe
 from xdiffice.synthetic.fields import Field, as_function
 from xdiffice.synthetic.forward import solve_shelf
-from xdiffice.synthetic.fronts import FrontCondition, faces_ocean_beyond
+from xdiffice.synthetic.fronts import FrontCondition, facing_ocean
 from xdiffice.synthetic.location import PointLocator
 from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.synthetic.survey import Grid, Survey
 
 Pattern: TypeAlias = Field | np.ndarray
 """A field, or its values on the pixels of the velocity grid, in the y order of the Dataset."""
@@ -48,6 +50,7 @@ def confined_shelf(
     error_variables: bool = False,
     separate_grids: bool = False,
     velocity_units: str = "m s-1",
+    coordinate_units: str = "m",
     y_order: str = "ascending",
     seed: int = 0,
     mesh_size: float | None = None,
@@ -106,8 +109,8 @@ def confined_shelf(
         Add the standard deviations of the noise as variables.
     separate_grids : bool
         Put thickness on its own grid (y_h, x_h), 1.3 times as coarse.
-    velocity_units : {"m s-1", "m yr-1", "m d-1"}
-        Units of the velocity in the Dataset.
+    velocity_units, coordinate_units : str
+        Units in the Dataset, e.g. ``"m yr-1"`` and ``"km"``. They do not concern the parameters.
     y_order : {"ascending", "descending"}
         Order of the rows.
     seed : int
@@ -147,6 +150,7 @@ def confined_shelf(
         thickness_gaps=thickness_gaps,
         separate_grids=separate_grids,
         velocity_units=velocity_units,
+        coordinate_units=coordinate_units,
         y_order=y_order,
         error_variables=error_variables,
         seed=seed,
@@ -189,54 +193,6 @@ def confined_shelf(
     )
     title = f"Synthetic ice shelf in a bay, {rheology}"
     return observe(truth, grid, survey, title, constants or PhysicalConstants())
-
-
-class Bay:
-    """The default shelf: smooth patterns over a rectangle, in SI units.
-
-    Parameters
-    ----------
-    length, width : float
-        Size of the rectangle, m.
-    inflow_speed, side_speed : float
-        Greatest speed at the grounding line and along the sides, m s-1.
-    """
-
-    def __init__(self, length: float, width: float, inflow_speed: float, side_speed: float):
-        self.length = length
-        self.width = width
-        self.inflow_speed = inflow_speed
-        self.side_speed = side_speed
-
-    def thickness(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Ice thickness, m."""
-        along, across = self._scaled(x, y)
-        ridge = 1 - 0.22 * across**2 + 0.05 * np.sin(2.2 * across + 1.5 * along)
-        return (225 + 275 * (1 - along) ** 1.6) * ridge
-
-    def viscosity(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Effective viscosity, Pa s: soft in the shear margins and towards the front."""
-        along, across = self._scaled(x, y)
-        margins = 0.3 + 0.7 * np.cos(0.5 * np.pi * across) ** 2
-        patches = 1 + 0.18 * np.sin(2 * np.pi * along + 0.6) * np.cos(np.pi * across + 0.8)
-        return 7.2e13 * margins * patches * (1 - 0.3 * along)
-
-    def vertical_viscosity_ratio(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """μ_v / μ_h of anisotropic ice."""
-        along, across = self._scaled(x, y)
-        return 0.8 + 0.3 * np.cos(1.5 * np.pi * along + 0.4) * np.cos(0.7 * np.pi * across)
-
-    def boundary_speed(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Velocity along x on the rectangle's rim, m s-1, and zero on boundaries inside of it."""
-        along, across = self._scaled(x, y)
-        inflow = self.inflow_speed * (1 - across**2)
-        slide = self.side_speed * along**2
-        at_inflow, at_side = np.abs(along) < 1e-9, np.abs(np.abs(across) - 1) < 1e-9
-        return np.where(at_side, slide, np.where(at_inflow, inflow, 0.0))
-
-    def _scaled(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """From 0 at the grounding line to 1 at the front; from -1 to 1 between the sides."""
-        return np.asarray(x) / self.length, 2 * np.asarray(y) / self.width
 
 
 def _stiffness(
@@ -311,4 +267,4 @@ def _front_condition(mask: object, grid: Grid, mesh: MeshTri, size: float) -> Fr
     fine = grid.coarser(size / 2 / max(grid.spacing))
     x, y = np.meshgrid(fine.x, fine.y)
     cells, _ = PointLocator(mesh).locate(np.stack([x.ravel(), y.ravel()]))
-    return faces_ocean_beyond(fine.x, fine.y, (cells >= 0).reshape(x.shape))
+    return facing_ocean(fine.x, fine.y, (cells >= 0).reshape(x.shape))

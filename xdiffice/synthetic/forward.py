@@ -6,30 +6,20 @@ Finite elements (quadratic triangles, scikit-fem) for the depth-integrated equat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import xarray as xr
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
-from skfem import Basis, BilinearForm, ElementTriP2, ElementVector, LinearForm, MeshTri
-from skfem.helpers import ddot, div, sym_grad
+from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.fields import Field, as_function
-from xdiffice.synthetic.flow import ConvergenceError, ShelfFlow
+from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.fronts import FrontCondition, edge_midpoints
 from xdiffice.synthetic.meshes import mask_mesh
-from xdiffice.synthetic.rheology import GivenViscosity, GlenLaw, Law, StrainRate
-
-QUADRATURE_ORDER = 6
-PICARD_STEPS = 3
-MAX_STEPS = 60
-TOLERANCE = 1e-10
-"""Newton's method stops when a step changes the velocity by less than this share of its maximum."""
+from xdiffice.synthetic.problem import Problem
+from xdiffice.synthetic.rheology import GivenViscosity, GlenLaw, Law
 
 
 def solve_shelf(
@@ -100,7 +90,7 @@ def solve_shelf(
     mesh = domain if isinstance(domain, MeshTri) else _mesh_of(domain, mesh_size)
     if len(velocity) != 2:
         raise ParameterError("velocity must be a pair (u, v).")
-    problem = _Problem.on(
+    problem = Problem.on(
         mesh,
         as_function(thickness, "thickness", positive=True),
         law,
@@ -187,164 +177,3 @@ def _front_edges(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
             "determined. Leave them out of the domain or change front."
         )
     return edges[is_front]
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The equations on a mesh in scaled units: lengths, ρ g' h0 and μ0 are one."""
-
-    basis: Basis
-    law: Law
-    x: np.ndarray  # quadrature points, m
-    y: np.ndarray
-    thickness: np.ndarray  # at quadrature points, in units of its mean
-    center: np.ndarray
-    length: float
-    weight: float  # ρ g' h0, Pa
-    stiffness: float  # μ0, Pa s
-    first_guess: StrainRate
-
-    @classmethod
-    def on(
-        cls,
-        mesh: MeshTri,
-        thickness: Callable,
-        law: Law,
-        constants: PhysicalConstants,
-    ) -> _Problem:
-        low, high = mesh.p.min(axis=1), mesh.p.max(axis=1)
-        center, length = (low + high) / 2, float((high - low).max()) / 2
-        scaled = MeshTri((mesh.p - center[:, None]) / length, mesh.t)
-        basis = Basis(scaled, ElementVector(ElementTriP2()), intorder=QUADRATURE_ORDER)
-        x, y = center[:, None, None] + length * np.asarray(basis.global_coordinates())
-        h = thickness(x, y)
-        mean = float(h.mean())
-        zero = np.zeros_like(h)
-        guess = StrainRate(zero, zero, zero)
-        if isinstance(law, GlenLaw):
-            # A free shelf spreads under a quarter of ρ g' h; as pure shear its ε_e is ε_xy.
-            stress = constants.driving_weight * h / 4
-            guess = StrainRate(zero, zero, law.spreading_rate(x, y, stress))
-        stiffness = float(law.viscosities(x, y, guess).horizontal.mean())
-        weight = constants.driving_weight * mean
-        return cls(basis, law, x, y, h / mean, center, length, weight, stiffness, guess)
-
-    @property
-    def rate(self) -> float:
-        """Unit of strain rate, s-1."""
-        return self.weight / self.stiffness
-
-    @property
-    def speed(self) -> float:
-        """Unit of velocity, m s-1."""
-        return self.rate * self.length
-
-    def imposed(self, edges: np.ndarray, u: Callable, v: Callable) -> tuple[np.ndarray, np.ndarray]:
-        """Start vector with the velocity on held edges, and the degrees of freedom it fixes."""
-        start = np.zeros(self.basis.N)
-        dofs = self.basis.get_dofs(edges)
-        fixed = []
-        for name, function in (("u^1", u), ("u^2", v)):
-            number = dofs.all([name])
-            x, y = self.center[:, None] + self.length * self.basis.doflocs[:, number]
-            start[number] = function(x, y) / self.speed
-            fixed.append(number)
-        return start, np.concatenate(fixed)
-
-    def solve(self, start: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, int]:
-        """Newton's method from the imposed velocity; one step suffices for given viscosity."""
-        free = np.setdiff1d(np.arange(self.basis.N), fixed)
-        solution = start
-        if self.law.linear:
-            return solution + self._step(solution, free, self.first_guess, newton=False), 1
-        change = np.inf
-        for step in range(MAX_STEPS):
-            strain = self.first_guess if step == 0 else self.strain_rate(solution)
-            newton = step >= PICARD_STEPS
-            update = self._step(solution, free, strain, newton=newton)
-            share = self._shortened(solution, update) if newton else 1.0
-            solution = solution + share * update
-            change = np.abs(share * update).max() / np.abs(solution).max()
-            if newton and share == 1.0 and change < TOLERANCE:
-                return solution, step + 1
-        raise ConvergenceError(
-            f"Glen's law did not converge in {MAX_STEPS} steps: the last one changed the velocity "
-            f"by {change:.1e} of its maximum. Raise strain_rate_floor, or check the hardness and "
-            "the imposed velocity."
-        )
-
-    def strain_rate(self, solution: np.ndarray) -> StrainRate:
-        """Strain rate at the quadrature points, s-1."""
-        strain = sym_grad(self.basis.interpolate(solution)) * self.rate
-        return StrainRate(strain[0, 0], strain[1, 1], strain[0, 1])
-
-    def _step(
-        self, solution: np.ndarray, free: np.ndarray, strain: StrainRate, newton: bool
-    ) -> np.ndarray:
-        """Solve the equations linearised at `solution`; the step is zero where velocity is held."""
-        viscosities = self.law.viscosities(self.x, self.y, strain)
-        given = {
-            "h": self.thickness,
-            "mu_h": viscosities.horizontal / self.stiffness,
-            "mu_v": viscosities.vertical / self.stiffness,
-        }
-        matrix = _stiffness.assemble(self.basis, **given)
-        load = _driving.assemble(self.basis, h=self.thickness) - matrix @ solution
-        if newton:
-            trace = strain.xx + strain.yy
-            total = np.array([[strain.xx + trace, strain.xy], [strain.xy, strain.yy + trace]])
-            slope = viscosities.slope * self.rate**2 / self.stiffness
-            matrix = matrix + _softening.assemble(
-                self.basis, h=self.thickness, slope=slope, total=total / self.rate
-            )
-        step = np.zeros_like(solution)
-        step[free] = _solve_symmetric(matrix[free][:, free], load[free])
-        return step
-
-    def _shortened(self, solution: np.ndarray, update: np.ndarray) -> float:
-        """Share of a Newton step that lowers the (convex) energy: 1, or less far from the end."""
-        energy = self._energy(solution)
-        share = 1.0
-        while share > 1e-4:
-            if self._energy(solution + share * update) <= energy + 1e-12 * abs(energy):
-                return share
-            share /= 2
-        return share
-
-    def _energy(self, solution: np.ndarray) -> float:
-        assert isinstance(self.law, GlenLaw)
-        strain = self.strain_rate(solution)
-        dissipation = self.law.dissipation(self.x, self.y, strain) / (self.weight * self.rate)
-        divergence = (strain.xx + strain.yy) / self.rate
-        density = self.thickness * dissipation - 0.5 * self.thickness**2 * divergence
-        return float((density * self.basis.dx).sum())
-
-
-@BilinearForm
-def _stiffness(u, v, w):  # type: ignore[no-untyped-def]
-    stress = w["mu_h"] * ddot(sym_grad(u), sym_grad(v)) + w["mu_v"] * div(u) * div(v)
-    return 2 * w["h"] * stress
-
-
-@BilinearForm
-def _softening(u, v, w):  # type: ignore[no-untyped-def]
-    # dμ = μ' dε_e², and dε_e² = (ε + tr ε I) : dε.
-    rate_u, rate_v = ddot(w["total"], sym_grad(u)), ddot(w["total"], sym_grad(v))
-    return 2 * w["h"] * w["slope"] * rate_u * rate_v
-
-
-@LinearForm
-def _driving(v, w):  # type: ignore[no-untyped-def]
-    return 0.5 * w["h"] ** 2 * div(v)
-
-
-def _solve_symmetric(matrix: csr_matrix, load: np.ndarray) -> np.ndarray:
-    """Sparse direct solution of a symmetric positive definite system, refined once."""
-    factors = splu(
-        matrix.tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    solution = factors.solve(load)
-    return solution + factors.solve(load - matrix @ solution)

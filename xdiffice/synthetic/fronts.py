@@ -47,11 +47,11 @@ def near_points(x_front: np.ndarray, y_front: np.ndarray, reach: float) -> Front
     return is_front
 
 
-def faces_ocean_beyond(x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> FrontCondition:
-    """Make the condition that what lies nearest outside of a shelf is open ocean.
+def facing_ocean(x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> FrontCondition:
+    """Make the condition that a boundary of a shelf faces the open ocean.
 
-    Ocean is whatever is connected, around the shelf, with the right (greatest x) side of a grid;
-    beyond its three other sides there is land, and holes in the shelf are ice rises.
+    Ocean is whatever is connected, around the shelf, with the right (greatest x) side of a grid.
+    The grid's three other sides are land, and other holes in the shelf are ice rises.
 
     Parameters
     ----------
@@ -60,21 +60,18 @@ def faces_ocean_beyond(x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> Fr
     on_shelf : ndarray of bool, shape (n_y, n_x)
         Whether a pixel is shelf.
     """
-    outside = np.pad(~on_shelf, 1, constant_values=True)
-    # Land beyond the grid must not connect a hole at its edge with the ocean: only the column at
-    # the right is water.
-    labels, _ = label(np.pad(~on_shelf, ((0, 0), (0, 1)), constant_values=True))
-    ocean = np.zeros(outside.shape, dtype=bool)
-    ocean[1:-1, 1:] = labels == labels[0, -1]
-    columns = np.concatenate([[2 * x[0] - x[1]], x, [2 * x[-1] - x[-2]]])
-    rows = np.concatenate([[2 * y[0] - y[1]], y, [2 * y[-1] - y[-2]]])
-    x_all, y_all = np.meshgrid(columns, rows)
+    d_x, d_y = x[1] - x[0], y[1] - y[0]
+    outside = np.pad(~on_shelf, ((0, 0), (0, 1)), constant_values=True)
+    labels, _ = label(outside)
+    is_ocean = (labels == labels[0, -1])[outside]
+    x_all, y_all = np.meshgrid(np.append(x, x[-1] + d_x), y)
     tree = cKDTree(np.column_stack([x_all[outside], y_all[outside]]))
-    is_ocean = ocean[outside]
+    left, bottom, top = x[0] - d_x / 2, y[0] - d_y / 2, y[-1] + d_y / 2
 
     def is_front(x_at: np.ndarray, y_at: np.ndarray) -> np.ndarray:
         _, nearest = tree.query(np.column_stack([np.ravel(x_at), np.ravel(y_at)]))
-        return is_ocean[nearest].reshape(np.shape(x_at))
+        from_land = np.minimum((x_at - left) / d_x, np.minimum(y_at - bottom, top - y_at) / d_y)
+        return is_ocean[nearest].reshape(np.shape(x_at)) & (from_land > 1e-6)
 
     return is_front
 
