@@ -237,7 +237,8 @@ def _axis_name(array: xr.DataArray, dataset: xr.Dataset, axis: Literal["X", "Y"]
             usable = [n for n in usable if n in array.dims] or usable
         if len(usable) > 1:
             raise CoordinateError(
-                f"{array.name!r} has several {axis} coordinates: {', '.join(map(repr, usable))}; "
+                f"dims {tuple(array.dims)} have several {axis} coordinates: "
+                f"{', '.join(map(repr, usable))}; "
                 "drop all but one with ds.drop_vars"
             )
         if usable:
@@ -265,12 +266,14 @@ def _no_axis(
     geographic = [name for name in names if _is_geographic(name, array, dataset)]
     if geographic:
         return CoordinateError(
-            f"{array.name!r} has geographic coordinates ({', '.join(map(repr, geographic))}) only; "
+            f"dims {tuple(array.dims)} have geographic coordinates "
+            f"({', '.join(map(repr, geographic))}) only; "
             "projected coordinates in metres are needed, e.g. polar stereographic x and y "
             "(EPSG:3031): reproject the Dataset, for example with rioxarray's ds.rio.reproject"
         )
     return CoordinateError(
-        f"{array.name!r} with dims {tuple(array.dims)} has no {axis} coordinate: looked for "
+        # the dims and not the variable: all variables of one grid share the problem
+        f"dims {tuple(array.dims)} have no {axis} coordinate: looked for "
         f"axis '{axis}', standard_name 'projection_{axis.lower()}_coordinate', and the name "
         f"{axis.lower()!r}; found: {', '.join(map(repr, names)) or 'no coordinates'}. "
         "Add one with ds.assign_coords"
@@ -298,7 +301,7 @@ def _length_units(
             reason = f"grid mapping {mapping!r} is a projection in metres"
     if reason is None:
         raise UnitsError(
-            f"coordinate {name!r} of {array.name!r} has no units; set "
+            f"coordinate {name!r} has no units; set "
             f"ds[{name!r}].attrs['units'] = 'm' (or what they are), or pass "
             f"units={{{name!r}: '...'}}"
         )

@@ -146,6 +146,7 @@ def survey(
         return result
     with result.collect():
         _check_units_keys(sources, units)
+    searched = []
     for role in ROLES:
         with result.collect():
             found = find(sources[role], role, variables)
@@ -154,7 +155,10 @@ def survey(
                 result.fields[role] = Field(role, name, data, data[name])
             elif role in ("x_velocity", "y_velocity", "thickness"):
                 raise not_found(sources[role], role)
-    _check_front_complete(result)
+            searched.append(role)
+    missing = [role for role in FRONT_ROLES if role in searched and role not in result.fields]
+    if missing:
+        result.problem(front_missing(missing))
     _drop_single_velocity_error(result)
     for one in result.fields.values():
         _describe(result, one, units)
@@ -232,13 +236,6 @@ def _check_units_keys(
             f"units has unknown keys {', '.join(map(repr, unknown))}: neither a variable of the "
             f"Dataset nor a role ({', '.join(ROLES)})"
         )
-
-
-def _check_front_complete(result: Survey) -> None:
-    missing = [role for role in FRONT_ROLES if role not in result.fields]
-    ambiguous = any("calving front" in str(p) or "normal" in str(p) for p in result.problems)
-    if missing and not ambiguous:
-        result.problem(front_missing(missing))
 
 
 def _drop_single_velocity_error(result: Survey) -> None:

@@ -5,6 +5,7 @@ The only place where units are read; it hands on plain float factors, and never 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -45,15 +46,17 @@ def _factor(units: str, si: str) -> float | str:
     """Return the factor, or what is wrong with the units (errors must not be cached)."""
     registry = _registry()
     try:
-        parsed = registry.parse_units(units)
+        # an expression, not a unit: UDUNITS allows "100 m"
+        quantity = 1.0 * registry.parse_expression(units) * registry.dimensionless
     except Exception:  # pint leaks TypeError, ValueError, AssertionError, tokenizer errors, ...
         return f"cannot be understood; write for example '{si}'"
-    if not parsed.is_compatible_with(si):
-        return f"have dimension {parsed.dimensionality}, but {si!r}-like units are needed"
+    if not quantity.is_compatible_with(si):
+        return f"have dimension {quantity.dimensionality}, but those of {si!r} are needed"
     try:
-        return float(registry.Quantity(1.0, parsed).to(si).magnitude)
-    except Exception:  # offset and logarithmic units
+        result = float(quantity.to(si).magnitude)
+    except Exception:  # logarithmic units
         return f"cannot be converted to {si!r} by a factor"
+    return result if math.isfinite(result) and result > 0 else "are not a positive factor"
 
 
 def factor(units: str | None, si: str, name: str) -> float:

@@ -7,7 +7,7 @@ hands on the name of a variable, or an error that says what to pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import xarray as xr
@@ -224,45 +224,57 @@ def _names(datasets: Sequence[xr.Dataset]) -> str:
 
 def _candidates(dataset: xr.Dataset, role: str, explicit: Explicit) -> list[str]:
     """Return the names that match at the first of the stages at which any matches."""
-    variables = {
-        str(name): variable
-        for name, variable in dataset.variables.items()
-        if name not in dataset.dims  # an axis is no field
-    }
     row = ROLES[role]
-    if row.standard_name:
-        found = [n for n, v in variables.items() if _standard_name_matches(v, row)]
-        if found:
-            return found
+    found = _by_standard_name(dataset, role)
+    if found:
+        return found
     if row.parent is not None:
         found = _ancillary(dataset, row, explicit)
         if found:
             return found
-    found = []
-    for name, variable in variables.items():
-        if not re.fullmatch(row.name, name, re.IGNORECASE):
-            continue
-        if _plays_another_role(variable, role):
-            continue
-        if role == "thickness" and _is_bare_h(name) and not _says_thickness(variable):
-            continue
-        found.append(name)
-    return found
+    others = {n for other in ROLES if other != role for n in _by_standard_name(dataset, other)}
+    return [
+        str(name)
+        for name, variable in dataset.variables.items()
+        if _may_play(dataset, name, role)
+        and re.fullmatch(row.name, str(name), re.IGNORECASE)
+        and name not in others
+        and not (role == "thickness" and _is_bare_h(name) and not _says_thickness(variable))
+    ]
 
 
-def _standard_name_matches(variable: xr.Variable, row: Role) -> bool:
-    standard_name = variable.attrs.get("standard_name")
-    return isinstance(standard_name, str) and bool(
-        re.fullmatch(row.standard_name, standard_name.strip())
-    )
+def _may_play(dataset: xr.Dataset, name: Hashable, role: str) -> bool:
+    """Tell whether a variable can be a field of this role at all.
+
+    An axis is no field. Arithmetic keeps attributes, so that ``ds.thickness > 0`` is also called a
+    thickness by its standard name: booleans can be masks only.
+    """
+    return name not in dataset.dims and (role == "mask" or dataset.variables[name].dtype != bool)
 
 
-def _plays_another_role(variable: xr.Variable, role: str) -> bool:
-    """Tell whether the standard name says that the variable is something else of ours."""
-    return any(
-        other != role and row.standard_name and _standard_name_matches(variable, row)
-        for other, row in ROLES.items()
-    )
+def _by_standard_name(dataset: xr.Dataset, role: str) -> list[str]:
+    """Return the names of the variables whose standard name is one of this role.
+
+    Of several, those are left out whose names are of another role: they were computed from the
+    variable itself and kept its attributes, as ``ds["thickness_error"] = 0.05 * ds.thickness``.
+    """
+    pattern = ROLES[role].standard_name
+    if not pattern:
+        return []
+    found = [
+        str(name)
+        for name, variable in dataset.variables.items()
+        if _may_play(dataset, name, role)
+        and re.fullmatch(pattern, str(variable.attrs.get("standard_name", "")).strip())
+    ]
+    if len(found) < 2:
+        return found
+    return [
+        name
+        for name in found
+        if re.fullmatch(ROLES[role].name, name, re.IGNORECASE)
+        or not any(re.fullmatch(row.name, name, re.IGNORECASE) for row in ROLES.values())
+    ]
 
 
 def _ancillary(dataset: xr.Dataset, row: Role, explicit: Explicit) -> list[str]:
