@@ -38,10 +38,11 @@ class Bay:
         patches = 1 + 0.18 * np.sin(2 * np.pi * along + 0.6) * np.cos(np.pi * across + 0.8)
         return 7.2e13 * margins * patches * (1 - 0.3 * along)
 
-    def vertical_viscosity_ratio(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """μ_v / μ_h of anisotropic ice."""
+    def vertical_viscosity(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Vertical viscosity of anisotropic ice, Pa s: 0.5 to 1.1 times `viscosity`."""
         along, across = self._scaled(x, y)
-        return 0.8 + 0.3 * np.cos(1.5 * np.pi * along + 0.4) * np.cos(0.7 * np.pi * across)
+        ratio = 0.8 + 0.3 * np.cos(1.5 * np.pi * along + 0.4) * np.cos(0.7 * np.pi * across)
+        return self.viscosity(x, y) * ratio
 
     def boundary_speed(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Velocity along x on the rectangle's rim, m s-1, and zero on boundaries inside of it."""

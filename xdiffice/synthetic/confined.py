@@ -6,7 +6,6 @@ Hands on a CF Dataset with what satellites would see, the calving front and the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.bay import Bay
 from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import Field, as_function
+from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
 from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.fronts import FrontCondition, facing_ocean
 from xdiffice.synthetic.location import PointLocator
@@ -74,7 +73,8 @@ def confined_shelf(
         μ, or μ_h of anisotropic ice, Pa s. A function takes x and y in m; an array has the shape
         `shape`. Default: 1.3e13 to 8e13 Pa s, soft along the sides and towards the front.
     vertical_viscosity : float, callable, array or xarray.DataArray, optional
-        μ_v of anisotropic ice, Pa s. Default: 0.5 to 1.1 times μ_h.
+        μ_v of anisotropic ice, Pa s. Default: 0.5 to 1.1 times the default of `viscosity`; of the
+        two, both or none are given.
     thickness : float, callable, array or xarray.DataArray, optional
         m. Default: 500 m at the grounding line to 200 m at the front, thinner at the sides.
     rheology : {"isotropic", "anisotropic"}
@@ -106,7 +106,7 @@ def confined_shelf(
     gaps, thickness_gaps : float
         Share of the shelf's pixels without velocity, and without thickness, in blobs.
     error_variables : bool
-        Add the standard deviations of the noise as variables.
+        Add the standard deviations of the noise as variables, where there is noise.
     separate_grids : bool
         Put thickness on its own grid (y_h, x_h), 1.3 times as coarse.
     velocity_units, coordinate_units : str
@@ -140,9 +140,7 @@ def confined_shelf(
     >>> dict(ds.sizes)
     {'y': 20, 'x': 32, 'front': 40}
     """
-    for name, value in (("length", length), ("width", width)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value > 0):
-            raise ParameterError(f"{name} must be a positive number of metres; got {value!r}.")
+    check_positive(length=length, width=width, mesh_size=mesh_size)
     survey = Survey(
         noise=noise,
         thickness_noise=thickness_noise,
@@ -169,16 +167,14 @@ def confined_shelf(
         "thickness",
         positive=True,
     )
-    stiffness = _stiffness(bay, rheology, viscosity, vertical_viscosity, glen)
-    for name in ("viscosity", "vertical_viscosity"):
-        if stiffness[name] is not None:
-            stiffness[name] = on_grid(stiffness[name], name)
-    if glen is not None:
-        stiffness["glen"] = (on_grid(glen[0], "the hardness B in glen"), glen[1])
+    stiffness = _stiffness(bay, on_grid, rheology, viscosity, vertical_viscosity, glen)
+    if boundary_velocity is None:
+        boundary_velocity = (bay.boundary_speed, 0.0)
+    constants = constants or PhysicalConstants()
     flow = solve_shelf(
         mesh,
         h,
-        boundary_velocity or (bay.boundary_speed, 0.0),
+        boundary_velocity,
         front or _front_condition(mask, grid, mesh, mesh_size),
         constants=constants,
         **stiffness,
@@ -192,11 +188,12 @@ def confined_shelf(
         anisotropic=rheology == "anisotropic",
     )
     title = f"Synthetic ice shelf in a bay, {rheology}"
-    return observe(truth, grid, survey, title, constants or PhysicalConstants())
+    return observe(truth, grid, survey, title, constants)
 
 
 def _stiffness(
     bay: Bay,
+    on_grid: Callable[[Pattern, str], Field],
     rheology: str,
     viscosity: Pattern | None,
     vertical_viscosity: Pattern | None,
@@ -210,18 +207,22 @@ def _stiffness(
     if glen is not None:
         if rheology != "isotropic" or viscosity is not None:
             raise ParameterError("glen takes the place of viscosity, and is isotropic.")
-        return {"viscosity": None, "vertical_viscosity": None, "glen": glen}
+        check_pair(glen, "glen", "(B, n)")
+        return {"glen": (on_grid(glen[0], "the hardness B in glen"), glen[1])}
+    if rheology == "isotropic":
+        horizontal = bay.viscosity if viscosity is None else viscosity
+        return {"viscosity": on_grid(horizontal, "viscosity")}
+    if (viscosity is None) != (vertical_viscosity is None):
+        raise ParameterError(
+            "anisotropic ice has two viscosities: give both, viscosity and vertical_viscosity, or "
+            "neither."
+        )
     horizontal = bay.viscosity if viscosity is None else viscosity
-    if rheology == "anisotropic" and vertical_viscosity is None:
-        if viscosity is not None:
-            raise ParameterError(
-                "anisotropic ice of a given viscosity needs vertical_viscosity as well."
-            )
-
-        def vertical_viscosity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return bay.viscosity(x, y) * bay.vertical_viscosity_ratio(x, y)
-
-    return {"viscosity": horizontal, "vertical_viscosity": vertical_viscosity, "glen": None}
+    vertical = bay.vertical_viscosity if vertical_viscosity is None else vertical_viscosity
+    return {
+        "viscosity": on_grid(horizontal, "viscosity"),
+        "vertical_viscosity": on_grid(vertical, "vertical_viscosity"),
+    }
 
 
 def _on_grid(field: Pattern, name: str, grid: Grid, y_order: str) -> Field:

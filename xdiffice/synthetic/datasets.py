@@ -129,7 +129,7 @@ def _velocity(
         }
         values = np.where(valid, component + noise, np.nan) * survey.velocity_factor
         variables[name] = (("y", "x"), values, attrs)
-        if survey.error_variables:
+        if survey.error_variables and deviation > 0:
             error = deviation * survey.velocity_factor
             variables |= _error(name, values, error, attrs, ("y", "x"))
     return variables
@@ -148,7 +148,7 @@ def _thickness(truth: Truth, grid: Grid, survey: Survey) -> dict:
     attrs = {"standard_name": "land_ice_thickness", "long_name": "ice thickness", "units": "m"}
     values = np.where(valid, h + noise, np.nan)
     variables = {"thickness": (dims, values, attrs)}
-    if survey.error_variables:
+    if survey.error_variables and deviation > 0:
         variables |= _error("thickness", values, deviation, attrs, dims)
     return variables
 

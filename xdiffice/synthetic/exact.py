@@ -6,7 +6,6 @@ Hands on CF Datasets with the observations, the calving front and the exact visc
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import Unpack
 
 import numpy as np
@@ -15,7 +14,7 @@ import xarray as xr
 from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import Field, as_function
+from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
 from xdiffice.synthetic.fronts import Front, front_points
 from xdiffice.synthetic.meshes import level_set_mesh
 from xdiffice.synthetic.survey import Grid, Survey, SurveyOptions
@@ -85,7 +84,7 @@ def uniaxial_shelf(
     ParameterError
         If a parameter has a value that it cannot have, or the viscosity would not be positive.
     """
-    _check_positive(length=length, width=width)
+    check_positive(length=length, width=width)
     how, ratio = Survey(**survey), _ratio(rheology, vertical_ratio)
     constants = constants or PhysicalConstants()
     if (velocity is None) != (velocity_gradient is None):
@@ -180,7 +179,8 @@ def spreading_shelf(
     ParameterError
         If a parameter has a value that it cannot have.
     """
-    _check_positive(radius=radius, rate=rate)
+    check_positive(radius=radius, rate=rate)
+    check_pair(drift, "drift", "(u, v)")
     how, ratio = Survey(**survey), _ratio(rheology, vertical_ratio)
     constants = constants or PhysicalConstants()
     if thickness is None:
@@ -210,17 +210,11 @@ def spreading_shelf(
     )
 
 
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not (isinstance(value, Real) and 0 < float(value) < np.inf):
-            raise ParameterError(f"{name} must be a positive number; got {value!r}.")
-
-
 def _ratio(rheology: str, vertical_ratio: float) -> float:
     """μ_v / μ_h: one for isotropic ice."""
     if rheology not in ("isotropic", "anisotropic"):
         raise ParameterError(f"rheology must be 'isotropic' or 'anisotropic'; got {rheology!r}.")
-    _check_positive(vertical_ratio=vertical_ratio)
+    check_positive(vertical_ratio=vertical_ratio)
     return 1.0 if rheology == "isotropic" else float(vertical_ratio)
 
 

@@ -80,6 +80,20 @@ def as_function(field: Field, name: str, *, positive: bool = False) -> FieldFunc
     return checked
 
 
+def check_positive(**values: float | None) -> None:
+    """Refuse numbers that are not positive and finite; None stands for a default."""
+    for name, value in values.items():
+        valid = isinstance(value, Real) and not isinstance(value, bool)
+        if value is not None and not (valid and 0 < float(value) < np.inf):
+            raise ParameterError(f"{name} must be a positive number; got {value!r}.")
+
+
+def check_pair(pair: object, name: str, parts: str) -> None:
+    """Refuse what is not a tuple or list of two."""
+    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+        raise ParameterError(f"{name} must be a pair {parts}; got {pair!r}.")
+
+
 def axis_names(field: xr.DataArray, name: str) -> tuple[str, str]:
     """Names of the x and y dims of a raster, by attribute ``axis`` or by being called x and y."""
     found = {}

@@ -6,6 +6,8 @@ Finite elements (quadratic triangles, scikit-fem) for the depth-integrated equat
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import xarray as xr
 from scipy.sparse import coo_matrix
@@ -14,7 +16,7 @@ from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import Field, as_function
+from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
 from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.fronts import FrontCondition, edge_midpoints
 from xdiffice.synthetic.meshes import mask_mesh
@@ -88,8 +90,7 @@ def solve_shelf(
     """
     law = make_law(viscosity, vertical_viscosity, glen, strain_rate_floor)
     mesh = domain if isinstance(domain, MeshTri) else _mesh_of(domain, mesh_size)
-    if len(velocity) != 2:
-        raise ParameterError("velocity must be a pair (u, v).")
+    check_pair(velocity, "velocity", "(u, v)")
     problem = Problem.on(
         mesh,
         as_function(thickness, "thickness", positive=True),
@@ -133,17 +134,13 @@ def make_law(
         return GivenViscosity(horizontal, vertical)
     if vertical_viscosity is not None:
         raise ParameterError("Glen's law is isotropic here: vertical_viscosity cannot be given.")
-    try:
-        hardness, exponent = glen
-        exponent = float(exponent)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"glen must be a pair (B, n); got {glen!r}.") from error
-    if not (np.isfinite(exponent) and exponent >= 1):
-        raise ParameterError(f"Glen's exponent must be at least 1; got {exponent:g}.")
-    if not strain_rate_floor > 0:
-        raise ParameterError(f"strain_rate_floor must be positive; got {strain_rate_floor!r}.")
-    hardness = as_function(hardness, "the hardness B in glen", positive=True)
-    return GlenLaw(hardness, exponent, float(strain_rate_floor))
+    check_pair(glen, "glen", "(B, n)")
+    exponent = glen[1]
+    if not (isinstance(exponent, Real) and 1 <= float(exponent) < np.inf):
+        raise ParameterError(f"Glen's exponent n must be a number, at least 1; got {exponent!r}.")
+    check_positive(strain_rate_floor=strain_rate_floor)
+    hardness = as_function(glen[0], "the hardness B in glen", positive=True)
+    return GlenLaw(hardness, float(exponent), float(strain_rate_floor))
 
 
 def _mesh_of(domain: object, mesh_size: float | None) -> MeshTri:

@@ -84,6 +84,8 @@ class Survey:
                     factor(units, si, name)
                 except UnitsError as error:
                     raise ParameterError(str(error)) from error
+        if self.error_variables and self.noise == 0 and self.thickness_noise == 0:
+            raise ParameterError("error_variables needs noise or thickness_noise above zero.")
         if self.y_order not in ("ascending", "descending"):
             raise ParameterError(
                 f"y_order must be 'ascending' or 'descending'; got {self.y_order!r}."
@@ -128,7 +130,7 @@ class SurveyOptions(TypedDict, total=False):
 
 
 def blobs(where: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
-    """Pick blob-shaped areas, about a twelfth of the grid wide, that cover a share of `where`.
+    """Pick blob-shaped areas, a twentieth of the grid wide or wider, that cover a share of `where`.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ def blobs(where: np.ndarray, share: float, random: np.random.Generator) -> np.nd
     -------
     ndarray of bool, shape (n_y, n_x)
     """
-    field = gaussian_filter(random.standard_normal(where.shape), max(where.shape) / 40)
+    field = gaussian_filter(random.standard_normal(where.shape), max(1.5, max(where.shape) / 40))
     candidates = np.flatnonzero(where)
     order = candidates[np.argsort(-field.ravel()[candidates], kind="stable")]
     picked = np.zeros(where.size, dtype=bool)
