@@ -219,15 +219,18 @@ def _axis_name(array: xr.DataArray, dataset: xr.Dataset, axis: Literal["X", "Y"]
     """Return the name of the x or y coordinate of one variable."""
     import cf_xarray  # noqa: F401  registers .cf
 
-    own = [str(name) for name, coord in array.coords.items() if coord.ndim]
+    own = [name for name, coord in array.coords.items() if coord.ndim and isinstance(name, str)]
     beside = [
-        str(name)
+        name
         for name, variable in dataset.variables.items()
-        if name not in array.coords and variable.ndim and set(variable.dims) <= set(array.dims)
+        if isinstance(name, str)
+        and name not in array.coords
+        and variable.ndim
+        and set(variable.dims) <= set(array.dims)
     ]
     long = "projection_x_coordinate" if axis == "X" else "projection_y_coordinate"
     standard = [n for n in own if array[n].attrs.get("standard_name") == long]
-    marked = [str(n) for n in array.cf.axes.get(axis, ()) if array.coords[n].ndim]
+    marked = [n for n in array.cf.axes.get(axis, ()) if n in own]
     named = [n for n in own if _NAMES[axis].fullmatch(n)]
     standard_beside = [n for n in beside if dataset[n].attrs.get("standard_name") == long]
     named_beside = [n for n in beside if _NAMES[axis].fullmatch(n) and _is_plain(n, axis)]

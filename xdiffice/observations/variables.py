@@ -249,7 +249,9 @@ def _may_play(dataset: xr.Dataset, name: Hashable, role: str) -> bool:
     An axis is no field. Arithmetic keeps attributes, so that ``ds.thickness > 0`` is also called a
     thickness by its standard name: booleans can be masks only.
     """
-    return name not in dataset.dims and (role == "mask" or dataset.variables[name].dtype != bool)
+    if not isinstance(name, str) or name in dataset.dims:
+        return False
+    return role == "mask" or dataset.variables[name].dtype != bool
 
 
 def _by_standard_name(dataset: xr.Dataset, role: str) -> list[str]:
