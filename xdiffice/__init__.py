@@ -5,4 +5,73 @@ Importing the package registers the accessor ``ds.diffice``; everything heavy is
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .accessor import DifficeAccessor
+from .errors import (
+    AmbiguousVariableError,
+    CoordinateError,
+    DataValuesError,
+    FileFormatError,
+    InvalidDatasetError,
+    MissingDependencyError,
+    OutputExistsError,
+    ParameterError,
+    UnitsError,
+    VariableNotFoundError,
+    XdifficeError,
+)
+
+if TYPE_CHECKING:
+    from . import synthetic
+    from .inverter import SSAViscosityInverter
+    from .observations.readers import open_diffice_mat
+    from .observations.report import report
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AmbiguousVariableError",
+    "CoordinateError",
+    "DataValuesError",
+    "DifficeAccessor",
+    "FileFormatError",
+    "InvalidDatasetError",
+    "MissingDependencyError",
+    "OutputExistsError",
+    "ParameterError",
+    "SSAViscosityInverter",
+    "UnitsError",
+    "VariableNotFoundError",
+    "XdifficeError",
+    "errors",
+    "open_diffice_mat",
+    "report",
+    "synthetic",
+]
+
+# Name -> (module, attribute), loaded when first asked for: JAX alone takes longer to import than
+# all that is imported above.
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
+    "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
+    "report": ("observations.report", "report"),
+    "synthetic": ("synthetic", None),
+}
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module_name, attribute = _LAZY[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    module = import_module(f".{module_name}", __name__)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

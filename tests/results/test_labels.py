@@ -71,6 +71,15 @@ class TestTemplate:
         assert not target.coords.data_vars
         assert target.coords["crs"].attrs == CRS
 
+    @pytest.mark.parametrize(("factor", "units"), [(1.0, "m"), (1000.0, "km")])
+    def test_output_says_units_that_were_given_as_an_argument(self, factor, units):
+        labels = make_labels(units=None, factor=factor)
+        for template in (None, {"x": [1.0], "y": [2.0]}):
+            target = resolve_template(template, labels)
+            assert target.coords["x"].attrs["units"] == units
+            assert target.coords["y"].attrs["units"] == units
+        assert "units" not in labels.template["x"].attrs
+
     def test_transposed_velocity_stays_transposed(self):
         target = resolve_template(None, make_labels(dims=("x", "y")))
         assert target.shape == (3, 4)

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import MissingDependencyError, VariableNotFoundError
-from ..observations.axes import find_axes, load_grid
+from ..observations.axes import Grid, find_axes, load_grid
 from ..observations.units import factor
 from ..physics.constants import SECONDS_PER_YEAR
 from .comparison import aligned, relative_error
@@ -91,7 +91,8 @@ def plot_result(
     panels = _panels(dataset, truth)
     columns = min(len(panels), 3 if len(panels) > 4 else 2)
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.8 * columns, 3.9 * rows), layout="constrained")
+    height = 3.6 * min(max(_aspect(dataset, panels[0]), 0.3), 1.6) + 0.8
+    figure = Figure(figsize=(4.8 * columns, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     line = _front_km(front) if front is not None else None
     for ax, panel in zip(axes, panels, strict=False):
@@ -119,6 +120,9 @@ def _panels(dataset: xr.Dataset, truth: xr.Dataset | xr.DataArray | None) -> lis
     if "thickness" in dataset:
         metres = _si(dataset, "m", "thickness")["thickness"]
         panels.append(_Panel("thickness", metres, "m", "cividis"))
+    if "effective_strain_rate" in dataset:
+        rate = SECONDS_PER_YEAR * dataset["effective_strain_rate"]
+        panels.append(_Panel("effective strain rate", rate, "yr⁻¹", "inferno", log=True))
     truths = _truths(truth)
     for name in _VISCOSITIES:
         if name not in dataset:
@@ -135,9 +139,6 @@ def _panels(dataset: xr.Dataset, truth: xr.Dataset | xr.DataArray | None) -> lis
             panels.append(
                 _Panel(f"error of {title} (L2: {total:.2g} %)", error, "%", "PuOr", centred=True)
             )
-    if "effective_strain_rate" in dataset:
-        rate = SECONDS_PER_YEAR * dataset["effective_strain_rate"]
-        panels.append(_Panel("effective strain rate", rate, "yr⁻¹", "inferno", log=True))
     if not panels:
         raise VariableNotFoundError(
             "nothing to draw: looked for x_velocity and y_velocity, thickness, viscosity, "
@@ -185,12 +186,23 @@ def _norm(panel: _Panel, values: np.ndarray) -> Any:
     return None
 
 
+def _grid(dataset: xr.Dataset, panel: _Panel) -> tuple[Grid, tuple[str, ...]]:
+    """Positions of a panel's values, and the order of dims that goes with them."""
+    found = find_axes(panel.values.rename(panel.title), dataset, None, [])
+    return load_grid(found, found.x.values, found.y.values), found.dims
+
+
+def _aspect(dataset: xr.Dataset, panel: _Panel) -> float:
+    """Height over width of the map."""
+    grid, _ = _grid(dataset, panel)
+    x_low, x_high, y_low, y_high = grid.extent
+    return (y_high - y_low) / (x_high - x_low) if x_high > x_low and y_high > y_low else 1.0
+
+
 def _draw(ax: Axes, panel: _Panel, dataset: xr.Dataset) -> None:
     """Draw one field as a raster or as dots, with its colour bar."""
-    values = panel.values
-    found = find_axes(values.rename(panel.title), dataset, None, [])
-    grid = load_grid(found, found.x.values, found.y.values)
-    array = values.transpose(*found.dims).values.astype(float)
+    grid, dims = _grid(dataset, panel)
+    array = panel.values.transpose(*dims).values.astype(float)
     norm = _norm(panel, array)
     style = {"cmap": panel.colours, "norm": norm, "rasterized": True}
     if grid.kind == "raster" and min(grid.shape) > 1:
@@ -202,7 +214,8 @@ def _draw(ax: Axes, panel: _Panel, dataset: xr.Dataset) -> None:
         x, y = (coordinate.ravel() / 1e3 for coordinate in grid.points())
         drawn = ax.scatter(x, y, c=array.ravel(), s=4, **style)
     extend = "both" if panel.log or panel.centred else "neither"
-    ax.figure.colorbar(drawn, ax=ax, label=panel.unit, extend=extend, shrink=0.85)
+    beside = ax.inset_axes((1.03, 0.0, 0.045, 1.0))  # as high as the map, whatever its shape
+    ax.figure.colorbar(drawn, cax=beside, label=panel.unit, extend=extend)
 
 
 def _front_km(front: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:

@@ -21,6 +21,7 @@ _CF_NAMES = {
     "X": ("projection_x_coordinate", "x"),
     "Y": ("projection_y_coordinate", "y"),
 }
+_LENGTHS = {1.0: "m", 1000.0: "km"}
 _DESCRIPTION = ("standard_name", "long_name", "units", "axis")
 
 
@@ -214,7 +215,7 @@ def _kept_coords(
     labels: Labels,
     grid_mapping: Hashable | None,
 ) -> tuple[xr.Dataset, Hashable | None]:
-    """Keep coordinates on the output's dims and one grid mapping; describe x and y if bare."""
+    """Keep coordinates on the output's dims and one grid mapping; describe bare x and y."""
     roles = [*names.values(), *([] if grid_mapping is None else [grid_mapping])]
     kept = coords[[name for name in coords.variables if name in coords.coords or name in roles]]
     kept = kept.set_coords(roles)
@@ -229,6 +230,9 @@ def _kept_coords(
         description = labels.template[fitted].attrs
         if "units" not in kept[names[axis]].attrs:
             attrs = {key: description[key] for key in _DESCRIPTION if key in description}
+            # Units that were given as an argument are in no attribute: the output says them.
+            if "units" not in attrs and labels.coordinate_factor in _LENGTHS:
+                attrs["units"] = _LENGTHS[labels.coordinate_factor]
             described = kept[names[axis]].assign_attrs(attrs | kept[names[axis]].attrs)
             kept = kept.assign_coords({names[axis]: described})
     return kept, grid_mapping

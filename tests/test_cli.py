@@ -1,0 +1,437 @@
+"""The command: exit status, one line for what is wrong, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import xarray as xr
+from stubs import StubInverter
+
+import xdiffice
+from xdiffice.cli import main
+from xdiffice.errors import MissingDependencyError
+from xdiffice.results import plotting
+
+
+def small_shelf() -> xr.Dataset:
+    """Case 2 of the exact shelves: u = a x, v = a y, a thickness that varies, a straight front."""
+    x, y = np.arange(0.0, 20e3, 1e3), np.arange(-8e3, 8.1e3, 1e3)
+    xx, yy = np.meshgrid(x, y)
+    rate = 2e-10
+    front = np.linspace(-8e3, 8e3, 33)
+    one = np.ones_like(front)
+    dims, points = ("y", "x"), "front"
+    return xr.Dataset(
+        {
+            "x_velocity": (dims, rate * (xx + 50e3), {"units": "m s-1"}),
+            "y_velocity": (dims, rate * (yy + 20e3), {"units": "m s-1"}),
+            "thickness": (dims, 400 - 5e-3 * xx + 2e-3 * yy, {"units": "m"}),
+            "viscosity": (
+                dims,
+                np.full(xx.shape, StubInverter.viscosity / 1.02),
+                {"units": "Pa s"},
+            ),
+            "x_front": (points, 19e3 * one, {"units": "m"}),
+            "y_front": (points, front, {"units": "m"}),
+            "x_normal": (points, one, {"units": "1"}),
+            "y_normal": (points, 0 * one, {"units": "1"}),
+        },
+        coords={
+            name: (
+                name,
+                values,
+                {"units": "m", "standard_name": f"projection_{name}_coordinate"},
+            )
+            for name, values in (("x", x), ("y", y))
+        },
+    )
+
+
+@pytest.fixture
+def shelf_file(tmp_path):
+    path = tmp_path / "shelf.nc"
+    small_shelf().to_netcdf(path)
+    return path
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Replace the estimator by one that is ready at once."""
+    module = types.ModuleType("xdiffice.inverter")
+    module.SSAViscosityInverter = StubInverter
+    monkeypatch.setitem(sys.modules, "xdiffice.inverter", module)
+    monkeypatch.setattr(xdiffice, "inverter", module, raising=False)
+    monkeypatch.setattr(StubInverter, "made", [])
+    return StubInverter
+
+
+@pytest.fixture
+def demo_shelf(monkeypatch):
+    """Replace the finite-element shelf of the demo by a small exact one."""
+    synthetic = types.ModuleType("xdiffice.synthetic")
+    synthetic.confined_shelf = small_shelf
+    monkeypatch.setitem(sys.modules, "xdiffice.synthetic", synthetic)
+    monkeypatch.setattr(xdiffice, "synthetic", synthetic, raising=False)
+
+
+def run(capsys, *arguments):
+    """Run the command and return its exit status, its output and its complaint."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def assert_one_line(err, *parts):
+    assert err.count("\n") == 1, err
+    for part in parts:
+        assert part in err
+
+
+class TestInvert:
+    def test_writes_what_the_estimator_predicts(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "out.nc"
+        status, text, err = run(capsys, "invert", shelf_file, "-o", out, "--seed", 3)
+        assert (status, err) == (0, "")
+        with xr.open_dataset(out) as result:
+            np.testing.assert_array_equal(result["viscosity"], stub.viscosity)
+        assert "misfit of thickness (relative L2): 3 %" in text
+        assert "y_momentum_residual (rms): 4 Pa" in text
+        assert "residual of momentum, relative to its stress (rms): 4 %" in text
+        assert "note: speeds are high" in text
+        assert "stopped by max_iterations after 7 iterations" in text
+        assert stub.made[0].params["random_state"] == 3
+
+    def test_arguments_become_parameters_and_the_rest_keeps_its_default(
+        self, capsys, tmp_path, shelf_file, stub
+    ):
+        arguments = [
+            *("--rheology", "anisotropic", "--subdomains", "4", "--max-seconds", "2.5"),
+            *("--max-iterations", "9", "--quiet", "--variable", "thickness=thickness"),
+            *("--variable", "mask=m", "--units"),
+        ]
+        out = tmp_path / "out.nc"
+        status, text, _ = run(
+            capsys, "invert", shelf_file, "-o", out, *arguments, "x_velocity=m yr-1"
+        )
+        assert (status, text) == (0, "")
+        assert stub.made[0].params == {
+            "rheology": "anisotropic",
+            "subdomains": 4,
+            "max_seconds": 2.5,
+            "max_iterations": 9,
+            "random_state": 0,
+            "progress": False,
+            "variables": {"thickness": "thickness", "mask": "m"},
+            "units": {"x_velocity": "m yr-1"},
+        }
+        run(capsys, "invert", shelf_file, "-o", tmp_path / "b.nc", "--subdomains", "auto")
+        assert stub.made[1].params == StubInverter(subdomains="auto").params
+
+    def test_several_files(self, capsys, tmp_path, stub):
+        shelf = small_shelf()
+        parts = {
+            "velocity": shelf[["x_velocity", "y_velocity"]],
+            "thickness": shelf[["thickness"]],
+            "front": shelf[["x_front", "y_front"]],
+            "mask": (shelf["thickness"] > 0).astype("i1").to_dataset(name="mask"),
+        }
+        for name, part in parts.items():
+            part.to_netcdf(tmp_path / f"{name}.nc")
+        options = [
+            item
+            for name in ("thickness", "front", "mask")
+            for item in (f"--{name}", tmp_path / f"{name}.nc")
+        ]
+        out = tmp_path / "out.nc"
+        status, *_ = run(capsys, "invert", tmp_path / "velocity.nc", "-o", out, *options)
+        assert status == 0
+        for name, part in parts.items():
+            xr.testing.assert_equal(stub.made[0].data[name].compute(), part)
+
+    def test_plot(self, capsys, tmp_path, shelf_file, stub):
+        pytest.importorskip("matplotlib")
+        picture = tmp_path / "map.png"
+        status, text, _ = run(
+            capsys, "invert", shelf_file, "-o", tmp_path / "out.nc", "--plot", picture
+        )
+        assert status == 0
+        assert picture.read_bytes()[:4] == b"\x89PNG"
+        assert f"wrote {tmp_path / 'out.nc'} and {picture}" in text
+
+    def test_real_estimator(self, capsys, tmp_path, shelf_file):
+        out = tmp_path / "out.nc"
+        status, text, err = run(
+            capsys, "invert", shelf_file, "-o", out, "--max-iterations", 3, "--quiet"
+        )
+        assert (status, text) == (0, ""), err
+        with xr.open_dataset(out) as result:
+            assert result["viscosity"].attrs["units"] == "Pa s"
+            assert result["viscosity"].dims == ("y", "x")
+            assert bool((result["viscosity"] > 0).any())
+            assert "max_iterations=3" in result.attrs["estimator"]
+
+
+class TestRefusals:
+    """Whatever is wrong: exit status 2, one line, no training, no file."""
+
+    def refused(self, capsys, stub, *arguments):
+        status, out, err = run(capsys, *arguments)
+        assert status == 2
+        assert out == ""
+        assert not stub.made
+        return err
+
+    def test_missing_file(self, capsys, tmp_path, stub):
+        err = self.refused(capsys, stub, "invert", tmp_path / "no.nc", "-o", tmp_path / "o.nc")
+        assert_one_line(err, "no such file", "no.nc")
+
+    def test_not_a_netcdf(self, capsys, tmp_path, stub):
+        (tmp_path / "text.nc").write_text("this is text\n")
+        err = self.refused(capsys, stub, "invert", tmp_path / "text.nc", "-o", tmp_path / "o.nc")
+        assert_one_line(err, "text.nc cannot be read as netCDF")
+
+    def test_truncated_netcdf(self, capsys, tmp_path, stub, shelf_file):
+        (tmp_path / "cut.nc").write_bytes(shelf_file.read_bytes()[:3000])
+        err = self.refused(capsys, stub, "invert", tmp_path / "cut.nc", "-o", tmp_path / "o.nc")
+        assert_one_line(err, "cut.nc cannot be read as netCDF")
+
+    def test_existing_output(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "out.nc"
+        out.write_text("precious")
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", out)
+        assert_one_line(err, "out.nc exists", "--overwrite")
+        assert out.read_text() == "precious"
+        assert run(capsys, "invert", shelf_file, "-o", out, "--overwrite")[0] == 0
+        assert xr.load_dataset(out)["viscosity"].size
+
+    def test_existing_picture(self, capsys, tmp_path, shelf_file, stub):
+        (tmp_path / "map.png").write_text("precious")
+        err = self.refused(
+            capsys,
+            stub,
+            "invert",
+            shelf_file,
+            "-o",
+            tmp_path / "o.nc",
+            "--plot",
+            tmp_path / "map.png",
+        )
+        assert_one_line(err, "map.png exists")
+
+    def test_no_directory(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "nowhere" / "out.nc"
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", out)
+        assert_one_line(err, "there is no directory")
+
+    def test_unwritable_directory(self, capsys, tmp_path, shelf_file, stub, monkeypatch):
+        def refuse(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("pathlib.Path.touch", refuse)
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", tmp_path / "out.nc")
+        assert_one_line(err, "cannot write", "Permission denied")
+
+    def test_output_is_the_input(self, capsys, tmp_path, shelf_file, stub):
+        before = shelf_file.read_bytes()
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", shelf_file, "--overwrite")
+        assert_one_line(err, "is an input")
+        assert shelf_file.read_bytes() == before
+
+    def test_two_outputs_of_one_name(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "out"
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", out, "--plot", out)
+        assert_one_line(err, "same name")
+
+    def test_output_is_a_directory(self, capsys, tmp_path, shelf_file, stub):
+        err = self.refused(capsys, stub, "invert", shelf_file, "-o", tmp_path)
+        assert_one_line(err, "is a directory")
+
+    def test_no_matplotlib_is_said_before_the_work(
+        self, capsys, tmp_path, shelf_file, stub, monkeypatch
+    ):
+        def missing():
+            raise MissingDependencyError('pip install "xdiffice[plot]"')
+
+        monkeypatch.setattr(plotting, "require_matplotlib", missing)
+        err = self.refused(
+            capsys,
+            stub,
+            "invert",
+            shelf_file,
+            "-o",
+            tmp_path / "o.nc",
+            "--plot",
+            tmp_path / "m.png",
+        )
+        assert_one_line(err, "xdiffice[plot]")
+
+    @pytest.mark.parametrize(
+        ("arguments", "parts"),
+        [
+            ((), ("COMMAND",)),
+            (("invert", "in.nc"), ("-o", "--help")),
+            (("invert", "in.nc", "-o", "o.nc", "--units", "vx"), ("NAME=VALUE", "'vx'")),
+            (("invert", "in.nc", "-o", "o.nc", "--subdomains", "some"), ("'auto'", "'some'")),
+            (("invert", "in.nc", "-o", "o.nc", "--max-seconds", "long"), ("float", "'long'")),
+            (("inverse", "in.nc"), ("inverse", "demo")),
+        ],
+    )
+    def test_arguments(self, capsys, stub, arguments, parts):
+        assert_one_line(self.refused(capsys, stub, *arguments), *parts)
+
+    def test_message_of_several_lines_becomes_one(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "out.nc"
+        status, _, err = run(capsys, "invert", shelf_file, "-o", out, "--max-iterations", -1)
+        assert status == 2
+        assert_one_line(err, "must be positive, got a negative")
+        assert not out.exists()
+
+    def test_all_problems_of_a_dataset_in_one_line(self, capsys, tmp_path):
+        bad = small_shelf().drop_vars(["thickness", "y_normal"])
+        bad["x_velocity"].attrs["units"] = "furlongs"
+        bad.to_netcdf(tmp_path / "bad.nc")
+        out = tmp_path / "out.nc"
+        status, _, err = run(capsys, "invert", tmp_path / "bad.nc", "-o", out)
+        assert status == 2
+        assert_one_line(err, "thickness", "furlongs", "normal", "; ")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.nc"]
+
+
+class TestInterruption:
+    def test_what_was_reached_is_written(self, capsys, tmp_path, shelf_file, stub, monkeypatch):
+        monkeypatch.setattr(stub, "stop_reason", "interrupted")
+        out = tmp_path / "out.nc"
+        status, _, err = run(capsys, "invert", shelf_file, "-o", out)
+        assert status == 130
+        assert_one_line(err, "interrupted after 7 iterations", "out.nc")
+        assert xr.load_dataset(out)["viscosity"].size
+
+    def test_nothing_reached_leaves_no_file(self, capsys, tmp_path, shelf_file, stub, monkeypatch):
+        monkeypatch.setattr(stub, "stop_reason", "interrupted")
+        monkeypatch.setattr(stub, "n_iter", 0)
+        status, _, err = run(capsys, "invert", shelf_file, "-o", tmp_path / "out.nc")
+        assert status == 130
+        assert_one_line(err, "nothing was written")
+        assert [path.name for path in tmp_path.iterdir()] == ["shelf.nc"]
+
+    def test_before_the_training(self, capsys, tmp_path, shelf_file, stub, monkeypatch):
+        def interrupt(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(stub, "fit", interrupt)
+        status, _, err = run(capsys, "invert", shelf_file, "-o", tmp_path / "out.nc")
+        assert status == 130
+        assert_one_line(err, "interrupted")
+        assert [path.name for path in tmp_path.iterdir()] == ["shelf.nc"]
+
+    def test_while_writing_leaves_the_old_file(
+        self, capsys, tmp_path, shelf_file, stub, monkeypatch
+    ):
+        out = tmp_path / "out.nc"
+        out.write_text("precious")
+
+        def interrupt(_, path):
+            path.write_text("half")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(xr.Dataset, "to_netcdf", interrupt)
+        status, *_ = run(capsys, "invert", shelf_file, "-o", out, "--overwrite")
+        assert status == 130
+        assert out.read_text() == "precious"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out.nc", "shelf.nc"]
+
+
+class TestDemo:
+    def test_prints_the_error_and_writes_both_files(self, capsys, tmp_path, stub, demo_shelf):
+        pytest.importorskip("matplotlib")
+        status, text, err = run(capsys, "demo", "--output-dir", tmp_path, "--seed", 5)
+        assert (status, err) == (0, "")
+        assert "relative L2 error of viscosity: 2.00 %" in text
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["viscosity.nc", "viscosity.png"]
+        assert stub.made[0].params["random_state"] == 5
+        assert stub.made[0].params["max_seconds"] > 0
+
+    def test_without_matplotlib_there_is_no_picture_but_a_result(
+        self, capsys, tmp_path, stub, demo_shelf, monkeypatch
+    ):
+        def missing():
+            raise MissingDependencyError('pip install "xdiffice[plot]"')
+
+        monkeypatch.setattr(plotting, "require_matplotlib", missing)
+        status, text, err = run(capsys, "demo", "--output-dir", tmp_path)
+        assert status == 0
+        assert_one_line(err, "no picture", "xdiffice[plot]")
+        assert "2.00 %" in text
+        assert [path.name for path in tmp_path.iterdir()] == ["viscosity.nc"]
+
+    def test_existing_files_are_kept(self, capsys, tmp_path, stub, demo_shelf):
+        (tmp_path / "viscosity.png").write_text("precious")
+        status, _, err = run(capsys, "demo", "--output-dir", tmp_path)
+        assert status == 2
+        assert_one_line(err, "viscosity.png exists")
+        assert not stub.made
+
+
+class TestInfo:
+    def test_complete_shelf(self, capsys, shelf_file):
+        status, text, err = run(capsys, "info", shelf_file)
+        assert (status, err) == (0, "")
+        for name in ("x_velocity", "thickness", "x_front", "m s-1"):
+            assert name in text
+
+    def test_json_is_json(self, capsys, shelf_file):
+        status, text, _ = run(capsys, "info", shelf_file, "--json")
+
+        def refuse(constant):
+            raise AssertionError(f"{constant} is not JSON")
+
+        found = json.loads(text, parse_constant=refuse)
+        assert status == 0
+        assert found["ok"] is True
+        names = {row["role"]: row["name"] for row in found["variables"]}
+        assert names["thickness"] == "thickness"
+
+    def test_incomplete_shelf_has_status_2_and_says_why(self, capsys, tmp_path):
+        bad = small_shelf().drop_vars(["thickness", "x_front"])
+        bad.to_netcdf(tmp_path / "bad.nc")
+        status, text, err = run(capsys, "info", tmp_path / "bad.nc")
+        assert status == 2
+        assert "thickness" in text
+        assert_one_line(err, "bad.nc cannot be inverted", "thickness", "front", "; ")
+
+    def test_units_and_other_files_can_be_given(self, capsys, tmp_path):
+        shelf = small_shelf()
+        shelf["thickness"].attrs.pop("units")
+        shelf[["thickness"]].to_netcdf(tmp_path / "h.nc")
+        shelf.drop_vars("thickness").to_netcdf(tmp_path / "v.nc")
+        arguments = ("info", tmp_path / "v.nc", "--thickness", tmp_path / "h.nc")
+        assert run(capsys, *arguments)[0] == 2
+        assert run(capsys, *arguments, "--units", "thickness=m")[0] == 0
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"xdiffice {xdiffice.__version__}\n", "")
+
+
+def test_warnings_are_one_line_without_source(capsys, shelf_file, stub, monkeypatch, tmp_path):
+    import warnings
+
+    def warn(self, *data, **more):
+        warnings.simplefilter("always")
+        warnings.warn("speeds look like\nm/yr", UserWarning, stacklevel=2)
+        return StubInverter.fit(self, *data, **more)
+
+    warning = type("Warning", (StubInverter,), {"fit": warn})
+    monkeypatch.setattr(sys.modules["xdiffice.inverter"], "SSAViscosityInverter", warning)
+    showwarning, filters = warnings.showwarning, list(warnings.filters)
+    status, _, err = run(capsys, "invert", shelf_file, "-o", tmp_path / "out.nc")
+    assert (status, err) == (0, "xdiffice: warning: speeds look like m/yr\n")
+    assert warnings.showwarning is showwarning
+    assert warnings.filters == filters

@@ -1,0 +1,193 @@
+"""``ds.diffice``: what can be done with a Dataset of an ice shelf, where xarray users look for it.
+
+A doorway without state: every method hands the Dataset on to a function or to the estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .inverter import SSAViscosityInverter
+    from .observations.report import Report
+
+
+class DifficeAccessor:
+    """Inversion and derived quantities of an ice shelf's Dataset.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Velocity and, for an inversion, thickness and calving front. It is never changed.
+
+    Examples
+    --------
+    >>> import xarray as xr, xdiffice
+    >>> ds = xdiffice.synthetic.confined_shelf()
+    >>> out = ds.diffice.invert(max_seconds=60)  # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: xr.Dataset):
+        self._dataset = dataset
+
+    def __repr__(self) -> str:
+        return repr(self.report())
+
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
+
+    def report(
+        self,
+        *,
+        thickness: Any = None,
+        mask: Any = None,
+        front: Any = None,
+        variables: Mapping[str, str | None] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> Report:
+        """Tell what was found: variables, units, grids, gaps, front, and what is missing.
+
+        Parameters
+        ----------
+        thickness, mask, front : optional
+            As in `fit`, where they are not in this Dataset.
+        variables : mapping, optional
+            Names by role where they cannot be found, ``{"thickness": "H"}``.
+        units : mapping, optional
+            Units by variable name where attributes lack them, ``{"vx": "m yr-1"}``.
+
+        Returns
+        -------
+        Report
+            Shown as text or HTML; it raises nothing for an unusable Dataset.
+        """
+        from .observations.report import report
+
+        return report(
+            self._dataset, thickness, mask=mask, front=front, variables=variables, units=units
+        )
+
+    def fit(
+        self,
+        *,
+        thickness: Any = None,
+        mask: Any = None,
+        front: Any = None,
+        **params: Any,
+    ) -> SSAViscosityInverter:
+        """Fit an `SSAViscosityInverter` to this Dataset.
+
+        Parameters
+        ----------
+        thickness, mask : xarray.Dataset or xarray.DataArray, optional
+            Where they are not in this Dataset; grids need not agree. A mask may also be the name
+            of a variable.
+        front : xarray.Dataset, optional
+            Calving front: positions and outward normals.
+        **params
+            Parameters of `SSAViscosityInverter`, ``variables`` and ``units`` among them.
+
+        Returns
+        -------
+        SSAViscosityInverter
+            Fitted.
+
+        Raises
+        ------
+        TypeError
+            A parameter that the estimator does not have.
+        XdifficeError
+            All problems of the Dataset together.
+        """
+        from .inverter import SSAViscosityInverter
+
+        return SSAViscosityInverter(**params).fit(self._dataset, thickness, mask=mask, front=front)
+
+    def invert(
+        self,
+        *,
+        thickness: Any = None,
+        mask: Any = None,
+        front: Any = None,
+        **params: Any,
+    ) -> xr.Dataset:
+        """Infer the viscosity: `fit` and then predict on the velocity's grid.
+
+        Parameters and errors are those of `fit`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``viscosity`` (Pa s), fitted velocity and thickness, effective strain rate, residuals.
+        """
+        return self.fit(thickness=thickness, mask=mask, front=front, **params).predict()
+
+    def predict(self, fitted: SSAViscosityInverter, **kwargs: Any) -> xr.Dataset:
+        """Predict with a fitted estimator at the positions of this Dataset.
+
+        Parameters
+        ----------
+        fitted : SSAViscosityInverter
+            Fitted, to this Dataset or to another of the same shelf.
+        **kwargs
+            Keywords of `SSAViscosityInverter.predict`.
+
+        Returns
+        -------
+        xarray.Dataset
+            On this Dataset's coordinates, in their order.
+        """
+        return fitted.predict(self._dataset, **kwargs)
+
+    def strain_rate(
+        self,
+        *,
+        variables: Mapping[str, str | None] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> xr.Dataset:
+        """Strain rates of the velocity raster by centred differences, s-1.
+
+        `variables` and `units` are as in `report`; see `xdiffice.results.rheology.strain_rate`.
+        """
+        from .results.rheology import strain_rate
+
+        return strain_rate(self._dataset, variables=variables, units=units)
+
+    def effective_strain_rate(
+        self,
+        *,
+        variables: Mapping[str, str | None] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> xr.DataArray:
+        """Effective strain rate of the velocity raster by centred differences, s-1.
+
+        `variables` and `units` are as in `report`; the formula is that of
+        `xdiffice.results.rheology.effective_strain_rate`.
+        """
+        from .results.rheology import effective_strain_rate
+
+        return effective_strain_rate(self._dataset, variables=variables, units=units)
+
+    def plot(self, truth: xr.Dataset | xr.DataArray | None = None, **kwargs: Any) -> Figure:
+        """Draw a result of `invert`; see `xdiffice.results.plotting.plot_result`."""
+        from .results.plotting import plot_result
+
+        return plot_result(self._dataset, truth, **kwargs)
+
+
+def _register() -> None:
+    """Make ``ds.diffice``, also where this module is imported for the second time."""
+    # xarray warns when an accessor replaces an attribute. It should, if the attribute is somebody
+    # else's; a reload replaces only our own.
+    existing = getattr(xr.Dataset, "diffice", None)
+    if getattr(existing, "__module__", None) == __name__:
+        delattr(xr.Dataset, "diffice")
+    xr.register_dataset_accessor("diffice")(DifficeAccessor)
+
+
+_register()

@@ -1,0 +1,178 @@
+"""The ``xdiffice`` command: what may be typed, and how it ends.
+
+It hands parsed arguments on to `xdiffice.commands` and turns what happens there into an exit
+status: 0, 2 for bad input (one line says what is wrong), 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import InvalidDatasetError, XdifficeError
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+DEMO_SECONDS = 120.0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 success, 2 bad input, 130 interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        from . import commands
+
+        with _plain_warnings():
+            return getattr(commands, arguments.command)(arguments)
+    except (XdifficeError, OSError) as error:
+        return complain(one_line(error), BAD_INPUT)
+    except KeyboardInterrupt as interruption:
+        return complain(str(interruption) or "interrupted", INTERRUPTED)
+
+
+def complain(message: str, status: int) -> int:
+    """Print one line to stderr and pass the exit status through."""
+    print(f"xdiffice: {message}", file=sys.stderr)
+    return status
+
+
+def one_line(error: Exception) -> str:
+    """Say what is wrong in one line, however many problems there are."""
+    problems = error.problems if isinstance(error, InvalidDatasetError) else (error,)
+    return "; ".join(" ".join(str(problem).split()) for problem in problems)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as a user reads them: without the source line that raised them."""
+    import warnings
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"xdiffice: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():  # restores showwarning, too
+        warnings.showwarning = show
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    parser = _Parser(
+        prog="xdiffice",
+        description="Infer the viscosity of an ice shelf from its velocity and thickness.",
+    )
+    parser.add_argument("--version", action="version", version=f"xdiffice {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add_demo(commands.add_parser("demo", help="invert a synthetic shelf whose viscosity is known"))
+    _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
+    _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
+    return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Make a synthetic ice shelf, infer its viscosity, print the error against the truth and "
+        "write viscosity.nc and viscosity.png."
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path(), metavar="DIR")
+    _add_training(parser, seconds=DEMO_SECONDS)
+
+
+def _add_invert(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Infer the viscosity of a shelf and write it as a CF netCDF file."
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the result, too")
+    parser.add_argument("--rheology", choices=["isotropic", "anisotropic"])
+    parser.add_argument("--subdomains", type=_count_or_auto, metavar="N", help="count, or auto")
+    _add_reading(parser)
+    _add_training(parser, seconds=None)
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Tell which variables, units, grids, gaps and fronts were found; exit status 2 if "
+        "something is missing."
+    )
+    _add_reading(parser)
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN.nc", help="netCDF with velocity")
+    parser.add_argument("--thickness", metavar="FILE", help="netCDF with thickness, if not in IN")
+    parser.add_argument("--mask", metavar="FILE", help="netCDF with a mask of floating ice")
+    parser.add_argument("--front", metavar="FILE", help="netCDF with the calving front")
+    parser.add_argument(
+        "--variable",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="ROLE=NAME",
+        help="name of a variable that is not found, such as thickness=H; may be repeated",
+    )
+    parser.add_argument(
+        "--units",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=UNIT",
+        help="units of a variable that has none, such as 'vx=m yr-1'; may be repeated",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser, seconds: float | None) -> None:
+    default = "" if seconds is None else " (default: %(default)g)"
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        default=seconds,
+        metavar="S",
+        help=f"seconds of training{default}",
+    )
+    parser.add_argument("--max-iterations", type=int, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all randomness")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name.strip() and separator and value.strip()):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name.strip(), value.strip()
+
+
+def _count_or_auto(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a count or 'auto', got {text!r}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""What each command does: read files, call the estimator or the report, write files.
+
+Each takes parsed arguments and returns an exit status; bad input leaves as an exception.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from .cli import BAD_INPUT, INTERRUPTED, complain, one_line
+from .errors import FileFormatError, MissingDependencyError
+from .results.writing import check_outputs, write_whole
+
+if TYPE_CHECKING:
+    from .inverter import SSAViscosityInverter
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Invert a synthetic shelf and print the error against the known viscosity."""
+    from .results.comparison import relative_error
+    from .synthetic import confined_shelf
+
+    directory = arguments.output_dir
+    netcdf, picture = directory / "viscosity.nc", directory / "viscosity.png"
+    check_outputs([netcdf, picture], overwrite=arguments.overwrite)
+    drawn = _can_draw()
+    say = _speaker(arguments.quiet)
+    say("making a synthetic ice shelf")
+    shelf = confined_shelf()
+    estimator = _fit(_training(arguments), shelf)
+    result = estimator.predict()
+    write_whole(netcdf, result.to_netcdf)
+    if drawn:
+        write_whole(picture, lambda path: _draw(result, path, truth=shelf, front=shelf))
+    _summarise(estimator, result, say)
+    error = relative_error(result["viscosity"], shelf["viscosity"])
+    say(f"relative L2 error of viscosity: {100 * error:.2f} %")
+    say(f"wrote {netcdf}" + (f" and {picture}" if drawn else ""))
+    return _status(estimator, netcdf)
+
+
+def invert(arguments: argparse.Namespace) -> int:
+    """Infer the viscosity of a shelf in files and write it to a file."""
+    outputs = [arguments.output, *([arguments.plot] if arguments.plot else [])]
+    files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
+    check_outputs(outputs, overwrite=arguments.overwrite, inputs=[f for f in files if f])
+    if arguments.plot:
+        _require_matplotlib()
+    velocity, thickness, mask, front = (_open(file) for file in files)
+    params = _training(arguments) | _given(
+        rheology=arguments.rheology, subdomains=arguments.subdomains, **_reading(arguments)
+    )
+    estimator = _fit(params, velocity, thickness, mask=mask, front=front)
+    result = estimator.predict()
+    write_whole(arguments.output, result.to_netcdf)
+    if arguments.plot:
+        shown = velocity if front is None else front
+        write_whole(arguments.plot, lambda path: _draw(result, path, front=shown))
+    say = _speaker(arguments.quiet)
+    _summarise(estimator, result, say)
+    say(f"wrote {' and '.join(map(str, outputs))}")
+    return _status(estimator, arguments.output)
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """Print what was found in files and what is missing."""
+    from .observations.report import report
+
+    files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
+    velocity, thickness, mask, front = (_open(file) for file in files)
+    found = report(velocity, thickness, mask=mask, front=front, **_reading(arguments))
+    print(json.dumps(_plain(found.to_dict()), indent=2) if arguments.json else found)
+    if not found.problems:
+        return 0
+    problems = "; ".join(" ".join(problem.split()) for problem in found.problems)
+    return complain(f"{arguments.input} cannot be inverted: {problems}", BAD_INPUT)
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Keep what was given: the estimator's own defaults hold for the rest."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "variables": dict(arguments.variable) or None,
+        "units": dict(arguments.units) or None,
+    }
+
+
+def _training(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "random_state": arguments.seed,
+        "progress": not arguments.quiet,
+        **_given(max_seconds=arguments.max_seconds, max_iterations=arguments.max_iterations),
+    }
+
+
+def _open(file: str | None) -> xr.Dataset | None:
+    """Open a file lazily: only what the inversion needs is read later."""
+    if file is None:
+        return None
+    if "://" not in file and not Path(file).exists():
+        raise FileFormatError(f"no such file: {file}")
+    try:
+        return xr.open_dataset(file, decode_coords="all", chunks={})
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split()).partition(". ")[0][:200]
+        raise FileFormatError(f"{file} cannot be read as netCDF: {reason}") from error
+
+
+def _fit(params: dict[str, Any], *data: Any, **more: Any) -> SSAViscosityInverter:
+    """Fit; an interruption before the first iteration leaves nothing worth writing."""
+    from .inverter import SSAViscosityInverter
+
+    estimator = SSAViscosityInverter(**params).fit(*data, **more)
+    if estimator.stop_reason_ == "interrupted" and not estimator.n_iter_:
+        raise KeyboardInterrupt("interrupted before the first iteration; nothing was written")
+    return estimator
+
+
+def _status(estimator: SSAViscosityInverter, output: Path) -> int:
+    if estimator.stop_reason_ != "interrupted":
+        return 0
+    reached = f"interrupted after {estimator.n_iter_} iterations; {output} has what was reached"
+    return complain(reached, INTERRUPTED)
+
+
+def _speaker(quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else print
+
+
+def _summarise(
+    estimator: SSAViscosityInverter, result: xr.Dataset, say: Callable[[str], None]
+) -> None:
+    """Print what a user needs to judge the fit: doubts, misfits, residuals, why it stopped."""
+    for note in estimator.notes_:
+        say(f"note: {note}")
+    for name, misfit in estimator.misfit_.items():
+        say(f"misfit of {name} (relative L2): {100 * misfit:.3g} %")
+    for name in ("x_momentum_residual", "y_momentum_residual"):
+        rms = float((result[name] ** 2).mean() ** 0.5)
+        say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
+    for name, share in estimator.residual_.items():
+        say(f"residual of {name}, relative to its stress (rms): {100 * share:.3g} %")
+    say(f"stopped by {estimator.stop_reason_} after {estimator.n_iter_} iterations")
+
+
+def _can_draw() -> bool:
+    """Tell whether pictures can be drawn, and the user why not."""
+    try:
+        _require_matplotlib()
+    except MissingDependencyError as error:
+        print(f"xdiffice: no picture: {one_line(error)}", file=sys.stderr)
+        return False
+    return True
+
+
+def _require_matplotlib() -> None:
+    from .results.plotting import require_matplotlib
+
+    require_matplotlib()
+
+
+def _draw(result: xr.Dataset, path: Path, **kwargs: Any) -> None:
+    from .results.plotting import plot_result
+
+    plot_result(result, path=path, **kwargs)
+
+
+def _plain(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON does not have, by null."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
