@@ -1,7 +1,7 @@
 """A multilayer perceptron that carries its first and second derivatives forward.
 
-Value, gradient and Hessian go through the layers together, one matrix product per layer for all
-of them; nothing is differentiated in reverse except the loss, once.
+Value, gradient and Hessian go through the layers together in one pass; nothing is differentiated
+in reverse except the loss, once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from xdiffice.physics.jets import Jet
 
 Layers = list[tuple[jax.Array, jax.Array]]
+Streams = list[jax.Array]  # value; with order 1 also x, y; with order 2 also xx, xy, yy
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,17 @@ class Network:
         for weight, bias in hidden:
             streams = _activate(_tanh, _affine(streams, weight, bias), order)
         streams = _affine(streams, last_weight, last_bias)
-        return [Jet(*streams[:, :, k]) for k in range(self.n_outputs)]
+        return [Jet(*(stream[:, k] for stream in streams)) for k in range(self.n_outputs)]
 
 
-def _affine(streams: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
-    """Multiply all streams, shape (s, n, width), by the weight; the bias moves the value only."""
-    s, n, width = streams.shape
-    product = (streams.reshape(s * n, width) @ weight).reshape(s, n, -1)
-    return product.at[0].add(bias)
+def _affine(streams: Streams, weight: jax.Array, bias: jax.Array) -> Streams:
+    """Multiply all streams by the weight; the bias moves the value only.
+
+    One product for each: stacked into one array they would have to be copied twice per layer,
+    which costs more than the larger product saves.
+    """
+    value, *derivatives = (stream @ weight for stream in streams)
+    return [value + bias, *derivatives]
 
 
 def _tanh(z: jax.Array, order: int) -> tuple[jax.Array, ...]:
@@ -118,30 +122,31 @@ def _sine(z: jax.Array, order: int) -> tuple[jax.Array, ...]:
     return (value, jnp.cos(z), -value)[: order + 1]
 
 
-def _first_layer(activation, weight, bias, x, y, order: int) -> jax.Array:
+def _first_layer(activation, weight, bias, x, y, order: int) -> Streams:
     """First hidden layer: its argument is linear in x and y, so no product carries streams."""
-    z = x[:, None] * weight[0] + y[:, None] * weight[1] + bias
-    values = activation(z, order)
-    streams = [values[0]]
+    w_x, w_y = weight
+    value, *slopes = activation(x[:, None] * w_x + y[:, None] * w_y + bias, order)
+    streams = [value]
     if order >= 1:
-        streams += [values[1] * weight[0], values[1] * weight[1]]
+        streams += [slopes[0] * w_x, slopes[0] * w_y]
     if order >= 2:
-        w_x, w_y = weight
-        streams += [values[2] * (w_x * w_x), values[2] * (w_x * w_y), values[2] * (w_y * w_y)]
-    return jnp.stack(streams)
+        streams += [slopes[1] * (w_x * w_x), slopes[1] * (w_x * w_y), slopes[1] * (w_y * w_y)]
+    return streams
 
 
-def _activate(activation, z: jax.Array, order: int) -> jax.Array:
+def _activate(activation, streams: Streams, order: int) -> Streams:
     """Chain rule of an activation up to second order, for all streams."""
-    values = activation(z[0], order)
-    streams = [values[0]]
+    z, *z_derivatives = streams
+    value, *slopes = activation(z, order)
+    out = [value]
     if order >= 1:
-        streams += [values[1] * z[1], values[1] * z[2]]
+        z_x, z_y = z_derivatives[:2]
+        out += [slopes[0] * z_x, slopes[0] * z_y]
     if order >= 2:
-        first, second, z_x, z_y = values[1], values[2], z[1], z[2]
-        streams += [
-            first * z[3] + second * (z_x * z_x),
-            first * z[4] + second * (z_x * z_y),
-            first * z[5] + second * (z_y * z_y),
+        z_xx, z_xy, z_yy = z_derivatives[2:]
+        out += [
+            slopes[0] * z_xx + slopes[1] * (z_x * z_x),
+            slopes[0] * z_xy + slopes[1] * (z_x * z_y),
+            slopes[0] * z_yy + slopes[1] * (z_y * z_y),
         ]
-    return jnp.stack(streams)
+    return out

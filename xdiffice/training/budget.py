@@ -22,6 +22,7 @@ class Budget:
     max_iterations: int
     started: float = field(default_factory=time.monotonic)
     iterations: int = 0
+    evaluations: int = 0
 
     @property
     def seconds(self) -> float:

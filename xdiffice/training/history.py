@@ -29,16 +29,15 @@ class Recorder:
 
     def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
         """Keep the loss and its terms on a fresh sample."""
-        row = {"iteration": budget.iterations, "seconds": budget.seconds, "loss": loss}
-        row |= {name: float(value) for name, value in terms.items()}
-        self.rows.append({"stage": stage, **row})
+        row: dict = {"stage": stage, "iteration": budget.iterations}
+        row |= {"evaluations": budget.evaluations, "seconds": budget.seconds, "loss": loss}
+        self.rows.append(row | {name: float(value) for name, value in terms.items()})
         shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
         self._bar.set_description(stage, refresh=False)
         self._bar.set_postfix(shown, refresh=False)
 
-    def advance(self, iterations: int, loss: float) -> None:
+    def advance(self, iterations: int) -> None:
         """Move the bar."""
-        del loss
         self._bar.update(iterations)
 
     def note(self, text: str) -> None:

@@ -91,11 +91,11 @@ def _advance(objective, point: Point, hessian: SelfScaledBFGSState, sample, n):
         return objective(theta, sample)[0]
 
     def unfinished(carry):
-        k, _, _, stalled = carry
+        k, _, _, _, stalled = carry
         return (k < n) & ~stalled
 
     def step(carry):
-        k, point, hessian, _ = carry
+        k, evaluations, point, hessian, _ = carry
         product, hessian = _bfgs.update(point.gradient, hessian, point.theta)
         update, search = _line_search.update(
             -product,
@@ -108,12 +108,10 @@ def _advance(objective, point: Point, hessian: SelfScaledBFGSState, sample, n):
         stalled = ~(search.value < point.value)
         new = Point(point.theta + update, search.value, search.grad)
         new = jax.tree.map(lambda a, b: jnp.where(stalled, a, b), point, new)
-        return k + 1, new, hessian, stalled
+        evaluations += search.info.num_linesearch_steps
+        return k + 1, evaluations, new, hessian, stalled
 
-    k, point, hessian, stalled = jax.lax.while_loop(
-        unfinished, step, (0, point, hessian, jnp.asarray(False))
-    )
-    return k, point, hessian, stalled
+    return jax.lax.while_loop(unfinished, step, (0, 0, point, hessian, jnp.asarray(False)))
 
 
 def minimise(
@@ -219,8 +217,11 @@ class _Search:
 
     def _advance(self, point, sample, n):
         started = time.monotonic()
-        k, point, self.hessian, stalled = _advance(self.objective, point, self.hessian, sample, n)
+        k, evaluations, point, self.hessian, stalled = _advance(
+            self.objective, point, self.hessian, sample, n
+        )
         taken = int(k)
+        self.budget.evaluations += int(evaluations)
         self.theta = point.theta
         self.done += taken
         self.budget.iterations += taken
@@ -228,7 +229,7 @@ class _Search:
             self.seconds_per_step = 0.0  # the first call was mostly compilation
         else:
             self.seconds_per_step = (time.monotonic() - started) / max(taken, 1)
-        self.recorder.advance(taken, float(point.value))
+        self.recorder.advance(taken)
         return point, taken, bool(stalled)
 
     def _affordable(self) -> int:
