@@ -11,7 +11,9 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from shelves import RATE, coordinate_attrs, shelf
 
+from xdiffice.errors import DataValuesError
 from xdiffice.observations.gather import gather
+from xdiffice.observations.values import decode
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 
 
@@ -72,6 +74,31 @@ def test_undecoded_fill_values_and_packing():
     expected = 400.0 - 1e-3 * o.thickness.x + 5e-4 * o.thickness.y
     assert_allclose(o.thickness.h, expected, atol=0.25)
     assert_array_equal(o.thickness.h % 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "fill", "missing"),
+    [
+        (np.array([241, 1], "u1"), -9999, [False, False]),
+        (np.array([241, 1], "u1"), np.nan, [False, False]),
+        (np.array([255, 1], "u1"), np.uint8(255), [True, False]),
+        (np.array([-9999, 1], "i2"), -9999.0, [True, False]),
+        (np.array([0.1, 1], "f4"), 0.1, [True, False]),
+        (np.array([np.inf, 1], "f8"), np.inf, [True, False]),
+        (np.array([1e20, 2, 3]), [1e20, 2.0], [True, True, False]),
+        (np.array([1.0, 2.0]), "none", [False, False]),
+        (np.array([np.nan, 2.0], "f4"), 1e300, [True, False]),
+    ],
+)
+def test_fill_values(values, fill, missing):
+    decoded = decode(values, {"_FillValue": fill}, "h")
+    assert_array_equal(np.isnan(decoded), missing)
+    assert_array_equal(decoded[~np.array(missing)], values[~np.array(missing)].astype(float))
+
+
+def test_scale_factor_that_is_no_number():
+    with pytest.raises(DataValuesError, match="scale_factor or add_offset of 'h'"):
+        decode(np.ones(2), {"scale_factor": "two"}, "h")
 
 
 def test_units_by_argument():

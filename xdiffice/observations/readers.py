@@ -22,6 +22,13 @@ VELOCITY_KEYS = ("xd", "yd", "ud", "vd")
 THICKNESS_KEYS = ("xd_h", "yd_h", "hd")
 FRONT_KEYS = ("xct", "yct", "nnct")
 
+# name: key in the file, keys of its positions, number of its grid, standard_name, long_name
+_FIELDS: dict[str, tuple[str, tuple[str, str], int, str, str]] = {
+    "x_velocity": ("ud", ("xd", "yd"), 0, "land_ice_vertical_mean_x_velocity", "velocity in x"),
+    "y_velocity": ("vd", ("xd", "yd"), 0, "land_ice_vertical_mean_y_velocity", "velocity in y"),
+    "thickness": ("hd", ("xd_h", "yd_h"), 1, "land_ice_thickness", "ice thickness"),
+}
+
 NORMAL_TOLERANCE = 0.01
 """Largest deviation of a front normal's length from one."""
 
@@ -85,25 +92,9 @@ def open_diffice_mat(
             f"velocity_units={velocity_units!r}",
         },
     )
-    for key, axis in (("ud", "x"), ("vd", "y")):
-        ds[f"{axis}_velocity"] = (
-            dims,
-            _merge(regions, lattice, ("xd", "yd"), key, path),
-            {
-                "units": velocity_units,
-                "standard_name": f"land_ice_vertical_mean_{axis}_velocity",
-                "long_name": f"velocity in {axis}",
-            },
-        )
-    ds["thickness"] = (
-        dims_h,
-        _merge(regions, lattice_h, ("xd_h", "yd_h"), "hd", path),
-        {
-            "units": thickness_units,
-            "standard_name": "land_ice_thickness",
-            "long_name": "ice thickness",
-        },
-    )
+    _add_fields(ds, regions, (lattice, lattice_h), (dims, dims_h), path)
+    for name, units in zip(_FIELDS, (velocity_units, velocity_units, thickness_units), strict=True):
+        ds[name].attrs["units"] = units
     if len(regions) > 1:
         _add_subdomains(ds, regions, lattice, dims, ("xd", "yd", "ud"))
         if not same:
@@ -206,6 +197,19 @@ def _coordinates(lattice: Lattice, dims: tuple[str, str], units: str) -> dict[st
         )
         for name, axis, values in ((dims[0], "y", lattice.y), (dims[1], "x", lattice.x))
     }
+
+
+def _add_fields(
+    ds: xr.Dataset,
+    regions: list[dict[str, np.ndarray]],
+    lattices: tuple[Lattice, Lattice],
+    dims: tuple[tuple[str, str], tuple[str, str]],
+    path: Path,
+) -> None:
+    """Add velocity, on the first grid, and thickness, on the second."""
+    for name, (key, positions, grid, standard_name, long_name) in _FIELDS.items():
+        attrs = {"standard_name": standard_name, "long_name": long_name}
+        ds[name] = (dims[grid], _merge(regions, lattices[grid], positions, key, path), attrs)
 
 
 def _add_subdomains(

@@ -64,17 +64,30 @@ def decode(values: np.ndarray, attrs: Mapping, name: str, *, boolean: bool = Fal
     result = values.astype(np.float64)
     for key in ("_FillValue", "missing_value"):
         for fill in np.atleast_1d(attrs.get(key, [])):
-            if np.asarray(fill).dtype.kind in "iuf":
-                # compared in the stored precision: 3.4028235e38 is no float64
-                with np.errstate(over="ignore"):
-                    result[values == np.asarray(fill).astype(values.dtype)] = np.nan
+            result[_equals(values, np.asarray(fill))] = np.nan
     infinite = int(np.isinf(result).sum())
     if infinite:
         raise DataValuesError(
             f"{name!r} has {count(infinite, 'infinite value')}; "
             "replace them by NaN where they mean missing"
         )
-    return result * float(attrs.get("scale_factor", 1.0)) + float(attrs.get("add_offset", 0.0))
+    try:
+        scale, offset = float(attrs.get("scale_factor", 1.0)), float(attrs.get("add_offset", 0.0))
+    except (TypeError, ValueError) as error:
+        raise DataValuesError(
+            f"scale_factor or add_offset of {name!r} is no number: {error}"
+        ) from error
+    return result * scale + offset
+
+
+def _equals(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """Compare with a fill value in the stored precision: 3.4028235e38 is no float64."""
+    if fill.dtype.kind not in "iuf":
+        return np.zeros(values.shape, dtype=bool)
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return values == fill.astype(values.dtype)
+    return values == float(fill)  # not cast, as -9999 would become 241 in uint8
 
 
 def clean_error(error: np.ndarray, name: str, notes: list[str]) -> np.ndarray | None:
