@@ -46,13 +46,13 @@ def test_default_is_a_plausible_shelf(default):
 
 
 def test_default_balances_momentum(default):
-    # Away from the corners, where the strain rate is not smooth. Differences of order eight see
-    # the elements' kinks, so that the bound is that of the mesh, and falls with its size.
+    # Away from the corners, where the strain rate is not smooth. (Pixels lie at the same places of
+    # all triangles here: differences between them do not see the kinks between elements.)
     window = {"y": slice(15, 85), "x": slice(15, 140)}
-    coarse = [np.nanstd(r) for r in momentum_residual(default.isel(window), WEIGHT)]
-    assert max(coarse) < 0.05
-    wrong = default.assign(viscosity=default.viscosity * (1 + 0.3 * np.sin(default.x / 5e3)))
-    assert np.nanstd(momentum_residual(wrong.isel(window), WEIGHT)[0]) > 10 * coarse[0]
+    residual = [np.nanstd(r) for r in momentum_residual(default.isel(window), WEIGHT)]
+    assert max(residual) < 1e-3
+    wrong = default.assign(viscosity=default.viscosity * (1 + 0.01 * np.sin(default.x / 5e3)))
+    assert np.nanstd(momentum_residual(wrong.isel(window), WEIGHT)[0]) > 1e-2
 
 
 def test_default_is_resolved(default):
@@ -167,7 +167,7 @@ def test_anisotropic_shelf():
 
 
 def test_glen_shelf_obeys_glens_law():
-    ds = confined_shelf((50, 80), glen=(9e7, 3.0))
+    ds = confined_shelf((50, 80), glen=(9e7, 3.0), mesh_size=2e3)
     d_x = 1e3
     u, v = ds.x_velocity, ds.y_velocity
     u_x, v_y = u.diff("x").data / d_x, v.diff("y").data / d_x

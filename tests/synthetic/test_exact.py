@@ -46,7 +46,7 @@ def test_momentum_is_balanced(make, rheology, constants):
     ds = make(rheology=rheology, constants=constants)
     for residual in momentum_residual(ds, constants.driving_weight):
         assert np.isfinite(residual).mean() > 0.5
-        assert np.nanmax(np.abs(residual)) < 1e-9
+        assert np.nanmax(np.abs(residual)) < 1e-10
     # A wrong viscosity is noticed: the bound above means something.
     name = "viscosity" if rheology == "isotropic" else "viscosity_horizontal"
     wrong = ds.assign({name: ds[name] * (1 + 1e-6 * np.sin(ds.x / 1e4))})

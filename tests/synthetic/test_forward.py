@@ -410,6 +410,14 @@ def test_outside_of_the_mesh_there_is_nothing():
         (
             {
                 "thickness": xr.DataArray(
+                    np.ones((2, 2)), {"y": [0, 1], "x": [0, np.nan]}, ("y", "x")
+                )
+            },
+            "coordinates of thickness must be",
+        ),
+        (
+            {
+                "thickness": xr.DataArray(
                     np.full((2, 2), np.nan), {"y": [0, 1], "x": [0, 1]}, ("y", "x")
                 )
             },

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from xdiffice.synthetic.confined import confined_shelf
 from xdiffice.synthetic.exact import spreading_shelf, uniaxial_shelf
-from xdiffice.synthetic.flow import ConvergenceError, ShelfFlow
+from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.forward import solve_shelf
-from xdiffice.synthetic.fronts import Front, near_points
+from xdiffice.synthetic.fronts import near_points
 from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.synthetic.problem import ConvergenceError
 
 __all__ = [
     "ConvergenceError",
-    "Front",
     "ShelfFlow",
     "box_mesh",
     "confined_shelf",

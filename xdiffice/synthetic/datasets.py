@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import ParameterError
+from xdiffice.observations.points import FrontPoints
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.fields import FieldFunction
-from xdiffice.synthetic.fronts import Front
 from xdiffice.synthetic.survey import Grid, Survey, blobs
 
 NOT_SHELF, FLOATING_ICE = 0, 3
@@ -38,7 +38,7 @@ class Truth:
         ``viscosity(x, y)``: μ_h and μ_v, Pa s.
     contains : callable
         ``contains(x, y)``: whether a position is on the shelf.
-    front : Front
+    front : FrontPoints
         The calving front.
     anisotropic : bool
         Whether μ_h and μ_v differ.
@@ -48,7 +48,7 @@ class Truth:
     thickness: FieldFunction
     viscosity: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
     contains: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    front: Front
+    front: FrontPoints
     anisotropic: bool
 
 
@@ -167,7 +167,7 @@ def _error(
     return {f"{name}_error": (dims, errors, error_attrs)}
 
 
-def _front(front: Front, survey: Survey) -> dict:
+def _front(front: FrontPoints, survey: Survey) -> dict:
     units, factor = survey.coordinate_units, survey.coordinate_factor
     values = {
         "x_front": (front.x * factor, units, "x of the calving front"),

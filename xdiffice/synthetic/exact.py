@@ -12,10 +12,11 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import ParameterError
+from xdiffice.observations.points import FrontPoints
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.datasets import Truth, observe
 from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
-from xdiffice.synthetic.fronts import Front, front_points
+from xdiffice.synthetic.fronts import front_points
 from xdiffice.synthetic.meshes import level_set_mesh
 from xdiffice.synthetic.survey import Grid, Survey, SurveyOptions
 
@@ -114,7 +115,7 @@ def uniaxial_shelf(
         thickness=h,
         viscosity=viscosity,
         contains=lambda x, y: np.ones(np.shape(x), dtype=bool),
-        front=Front(length * along_front, grid.y, along_front, 0.0 * along_front),
+        front=FrontPoints(length * along_front, grid.y, along_front, 0.0 * along_front),
         anisotropic=rheology == "anisotropic",
     )
     title = f"Synthetic ice shelf that stretches along x, {rheology}"
@@ -232,14 +233,14 @@ def _inside(mask: Callable) -> Callable:
     return contains
 
 
-def _circle(radius: float, spacing: float) -> Front:
+def _circle(radius: float, spacing: float) -> FrontPoints:
     n = int(np.ceil(2 * np.pi * radius / spacing))
     angle = 2 * np.pi * np.arange(n) / n
     n_x, n_y = np.cos(angle), np.sin(angle)
-    return Front(radius * n_x, radius * n_y, n_x, n_y)
+    return FrontPoints(radius * n_x, radius * n_y, n_x, n_y)
 
 
-def _rim(mask: Callable, grid: Grid) -> Front:
+def _rim(mask: Callable, grid: Grid) -> FrontPoints:
     spacing = min(grid.spacing)
     mesh = level_set_mesh(mask, grid.x_limits, grid.y_limits, spacing)
     return front_points(mesh, mesh.boundary_facets(), spacing)

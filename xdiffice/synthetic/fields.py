@@ -113,8 +113,12 @@ def sorted_raster(field: xr.DataArray, name: str) -> tuple[np.ndarray, np.ndarra
     x_name, y_name = axis_names(field, name)
     field = field.transpose(y_name, x_name).sortby([y_name, x_name])
     x, y = (np.asarray(field[dim].values, dtype=float) for dim in (x_name, y_name))
-    if min(x.size, y.size) < 2 or not (np.diff(x) > 0).all() or not (np.diff(y) > 0).all():
-        raise ParameterError(f"{name} needs at least two different x and two different y.")
+    for coordinate in (x, y):
+        # Written so that a NaN fails, too.
+        if coordinate.size < 2 or not (np.diff(coordinate) > 0).all():
+            raise ParameterError(
+                f"the coordinates of {name} must be at least two numbers, all different."
+            )
     return x, y, field.values
 
 

@@ -12,14 +12,10 @@ from scipy.sparse.linalg import splu
 from skfem import Basis, BilinearForm, ElementTriP2, LinearForm, MeshTri
 from skfem.helpers import sym_grad
 
-from xdiffice.errors import XdifficeError
-from xdiffice.synthetic.fronts import Front, front_points
+from xdiffice.observations.points import FrontPoints
+from xdiffice.synthetic.fronts import front_points
 from xdiffice.synthetic.location import PointLocator
 from xdiffice.synthetic.rheology import Law, StrainRate
-
-
-class ConvergenceError(XdifficeError, RuntimeError):
-    """An iteration ended before it reached its tolerance."""
 
 
 class ShelfFlow:
@@ -105,7 +101,7 @@ class ShelfFlow:
         horizontal[inside], vertical[inside] = given.horizontal, given.vertical
         return horizontal, vertical
 
-    def front(self, spacing: float = np.inf) -> Front:
+    def front(self, spacing: float = np.inf) -> FrontPoints:
         """Points of the calving front (m), at most `spacing` (m) apart, with outward normals."""
         return front_points(self.mesh, self.front_edges, spacing)
 

@@ -1,12 +1,11 @@
 """Which edges of a mesh are calving front, and where each of them looks.
 
-Hands on conditions that pick front edges by their position, and `Front`: positions and normals.
+Hands on conditions that pick front edges by their position, and `FrontPoints`: positions and normals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -14,18 +13,10 @@ from scipy.ndimage import label
 from scipy.spatial import cKDTree
 from skfem import MeshTri
 
+from xdiffice.observations.points import FrontPoints
+
 FrontCondition: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Whether the boundary at positions x, y (m) is calving front."""
-
-
-@dataclass(frozen=True)
-class Front:
-    """A calving front: positions in m and unit normals that point out of the ice."""
-
-    x: np.ndarray
-    y: np.ndarray
-    n_x: np.ndarray
-    n_y: np.ndarray
 
 
 def near_points(x_front: np.ndarray, y_front: np.ndarray, reach: float) -> FrontCondition:
@@ -81,7 +72,7 @@ def edge_midpoints(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
     return mesh.p[:, mesh.facets[:, edges]].mean(axis=1)
 
 
-def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> Front:
+def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> FrontPoints:
     """Place points on boundary edges, evenly and at most `spacing` apart, with outward normals.
 
     Parameters
@@ -95,7 +86,7 @@ def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> Front:
 
     Returns
     -------
-    Front
+    FrontPoints
         Sorted along the front, one piece after the other.
     """
     order, nodes = _chained(mesh.facets[:, edges], mesh.p)
@@ -111,7 +102,7 @@ def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> Front:
     rank = np.arange(edge.size) - np.repeat(np.cumsum(counts) - counts, counts)
     x, y = start[:, edge] + (rank + 0.5) / counts[edge] * along[:, edge]
     n_x, n_y = normal[:, edge] + 0.0  # without negative zeros
-    return Front(x, y, n_x, n_y)
+    return FrontPoints(x, y, n_x, n_y)
 
 
 def _chained(edges: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
