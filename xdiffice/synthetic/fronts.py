@@ -1,6 +1,6 @@
 """Which edges of a mesh are calving front, and where each of them looks.
 
-Hands on conditions that pick front edges by their position, and `FrontPoints`: positions and normals.
+Hands on conditions that pick front edges by position, and `FrontPoints`: positions and normals.
 """
 
 from __future__ import annotations
