@@ -151,7 +151,7 @@ def _summarise(
         say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
     for name, share in estimator.residual_.items():
         say(f"residual of {name}, relative to its stress (rms): {100 * share:.3g} %")
-    say(f"stopped by {estimator.stop_reason_} after {estimator.n_iter_} iterations")
+    say(f"stopped after {estimator.n_iter_} iterations: {estimator.stop_reason_}")
 
 
 def _can_draw() -> bool:
