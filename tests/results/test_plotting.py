@@ -109,6 +109,8 @@ def test_front_is_drawn(result):
     for ax in plot_result(result, front=front).axes[:4]:
         np.testing.assert_allclose(ax.lines[0].get_xdata(), [1.0, 2.0])
     assert not plot_result(result, front=result).axes[0].lines
+    for bad in (front.drop_vars("y_front"), front.drop_attrs()):
+        assert not plot_result(result, front=bad).axes[0].lines
 
 
 def test_constant_and_empty_fields_can_be_drawn(result, tmp_path):

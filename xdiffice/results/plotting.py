@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..errors import MissingDependencyError, VariableNotFoundError
+from ..errors import MissingDependencyError, VariableNotFoundError, XdifficeError
 from ..observations.axes import Grid, find_axes, load_grid
 from ..observations.units import factor
+from ..observations.variables import find
 from ..physics.constants import SECONDS_PER_YEAR
 from .comparison import aligned, relative_error
 
@@ -69,7 +70,8 @@ def plot_result(
     path : path-like, optional
         Where to save the figure; its suffix names the format.
     front : xarray.Dataset, optional
-        A Dataset with ``x_front`` and ``y_front``, to be drawn as a line of dots.
+        A Dataset with the positions of a calving front (``x_front``, ``y_front``, or a name that
+        an inversion would find), to be drawn as dots.
 
     Returns
     -------
@@ -219,10 +221,13 @@ def _draw(ax: Axes, panel: _Panel, dataset: xr.Dataset) -> None:
 
 
 def _front_km(front: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
-    if not {"x_front", "y_front"} <= set(front.variables):
+    """Find a front's positions; a front that cannot be read is left out, as it only decorates."""
+    try:
+        found = [find([front], role) for role in ("x_front", "y_front")]
+        x, y = (
+            front[name].values * factor(front[name].attrs.get("units"), "m", name) / 1e3
+            for _, name in filter(None, found)
+        )
+    except (XdifficeError, ValueError):  # ValueError: only one of the two is there
         return None
-    x, y = (
-        front[name].values * factor(front[name].attrs.get("units"), "m", name) / 1e3
-        for name in ("x_front", "y_front")
-    )
     return x, y
