@@ -12,7 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from shelves import RATE, coordinate_attrs, shelf
 
 from xdiffice.errors import DataValuesError
+from xdiffice.observations.axes import Axes, load_grid
 from xdiffice.observations.gather import gather
+from xdiffice.observations.points import Domain
 from xdiffice.observations.values import decode
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 
@@ -139,6 +141,8 @@ def test_coordinates_without_units_in_a_projection(how):
         if how == "wkt":
             attrs = {"crs_wkt": 'PROJCS["WGS 84 / Antarctic Polar Stereographic"]'}
         ds["crs"] = ((), 0, attrs)
+        if how != "only mapping":
+            ds["other_crs"] = ((), 0, {"grid_mapping_name": "latitude_longitude"})
     if how in ("attrs", "encoding", "wkt"):
         for name in ("x_velocity", "y_velocity", "thickness"):
             target = ds[name].encoding if how == "encoding" else ds[name].attrs
@@ -149,6 +153,23 @@ def test_coordinates_without_units_in_a_projection(how):
     if how != "standard_name":
         assert o.labels.grid_mapping == "crs"
         assert o.labels.template["crs"].attrs == attrs
+
+
+def test_float32_coordinates_are_converted_in_float64():
+    x = np.float32(2800.0) + np.arange(5, dtype=np.float32) * np.float32(0.45)
+    variable = xr.Variable("x", x)
+    axes = Axes("raster", "x", "y", variable, variable, ("y", "x"), 1000.0, "km")
+    grid = load_grid(axes, x, x)
+    assert_array_equal(grid.x, x.astype(np.float64) * 1000.0)
+    assert not np.array_equal(grid.x, x * np.float32(1000.0))
+
+
+def test_domain_reaches_half_a_pixel():
+    domain = Domain(np.array([0.0, 10.0]), np.array([0.0, 0.0]), 10.0)
+    x = np.array([[5.0, -4.9, 4.9, 10.0], [18.0, 0.0, np.nan, 30.0]])
+    y = np.array([[0.0, -4.9, 4.9, 7.0], [0.0, 8.0, 0.0, 0.0]])
+    inside = domain.contains(x, y)
+    assert_array_equal(inside, [[True] * 4, [False] * 4])
 
 
 def test_quantified_arrays():
