@@ -1,7 +1,7 @@
 """Files of other projects become CF Datasets.
 
 `open_diffice_mat` reads the MATLAB files that DIFFICE_jax is trained on, both kinds: one region
-(PINN) and several (XPINN, in cells). Format: https://diffice-jax.readthedocs.io, "Data".
+(PINN) and several (XPINN, in cells). Their format: docs/source/Data.md of YaoGroup/DIFFICE_jax.
 """
 
 from __future__ import annotations
