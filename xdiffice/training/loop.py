@@ -73,7 +73,6 @@ class Outcome:
     """What `minimise` reached."""
 
     theta: np.ndarray
-    inverse_hessian: jax.Array
     stop_reason: str
 
 
@@ -121,7 +120,6 @@ def minimise(
     plan: Plan,
     budget: Budget,
     recorder: Recorder,
-    inverse_hessian: jax.Array | None = None,
 ) -> Outcome:
     """Minimise one objective over fresh samples.
 
@@ -139,15 +137,13 @@ def minimise(
         Limits of the whole fit; its iterations are counted here.
     recorder : Recorder
         Receives the terms of the loss on every fresh sample.
-    inverse_hessian : Array, shape (n, n), optional
-        First guess, for example from a related objective; the identity if not given.
 
     Returns
     -------
     Outcome
         The parameters with the lowest loss on a fresh sample, which they had not been fitted to.
     """
-    search = _Search(objective, jnp.asarray(theta), plan, budget, recorder, inverse_hessian)
+    search = _Search(objective, jnp.asarray(theta), plan, budget, recorder)
     try:
         while search.stop_reason is None:
             search.use(draw())
@@ -157,18 +153,16 @@ def minimise(
     except KeyboardInterrupt:
         reason = "interrupted"
         search.keep_last()
-    return Outcome(np.asarray(search.best_theta), search.hessian.inverse_hessian, reason)
+    return Outcome(np.asarray(search.best_theta), reason)
 
 
 class _Search:
     """The host's side of `minimise`: what is known between two chunks."""
 
-    def __init__(self, objective, theta, plan, budget, recorder, inverse_hessian):
+    def __init__(self, objective, theta, plan, budget, recorder):
         self.objective, self.plan, self.budget, self.recorder = objective, plan, budget, recorder
         self.theta = self.best_theta = theta
         self.hessian = _bfgs.init(theta)
-        if inverse_hessian is not None:
-            self.hessian = self.hessian._replace(inverse_hessian=inverse_hessian)
         self.best_value = math.inf
         self.milestone, self.samples_since = math.inf, 0
         self.restarts = self.done = 0
