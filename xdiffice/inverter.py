@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -135,7 +135,7 @@ class SSAViscosityInverter(BaseEstimator):
         checkpoint: None = None,
         width: int = 24,
         depth: int = 4,
-        first_layer: str = "sine",
+        first_layer: Literal["sine", "tanh"] = "sine",
         frequency: float = 4.0,
         n_velocity: int = 20_000,
         n_thickness: int = 15_000,

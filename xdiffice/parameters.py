@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
@@ -34,12 +35,14 @@ def check_parameters(estimator: Any) -> None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return bool(value < math.inf and not value <= -math.inf)  # False for NaN, too
 
 
 def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
     def holds(value: Any) -> bool:
-        return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+        return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
     return holds, f"must be a whole number of at least {least}"
 

@@ -7,7 +7,7 @@ the units of the equations (L, U, h0, μ0 of `Scales`), or in those of the data 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from xdiffice.model.network import Network
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Rheology
 from xdiffice.physics.scales import EquationUnits
+
+Vector = TypeVar("Vector", jax.Array, np.ndarray)
 
 
 class Motion(NamedTuple):
@@ -54,7 +56,7 @@ class Model:
         """Draw initial parameters, shape (n_parameters,)."""
         return np.concatenate([self.motion.init(rng), self.viscosity.init(rng)])
 
-    def split(self, theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def split(self, theta: Vector) -> tuple[Vector, Vector]:
         """Vectors of the motion and of the viscosity network."""
         return theta[: self.motion.n_parameters], theta[self.motion.n_parameters :]
 

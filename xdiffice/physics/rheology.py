@@ -15,8 +15,8 @@ from xdiffice.physics.jets import Jet
 class Rheology(Protocol):
     """The unknown positive fields of a rheology, and the viscosities made of them."""
 
-    name: str
-    fields: tuple[str, ...]
+    name: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]]
 
     def viscosities(self, *fields: Jet) -> tuple[Jet, Jet]:
         """(μ_h, μ_v) with first derivatives, from the fields with theirs."""

@@ -10,46 +10,49 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xdiffice.model.fields import Model, Motion
 from xdiffice.physics.scales import EquationUnits
 from xdiffice.physics.ssa import front_residual, momentum_residual
 
+Array = jax.Array | np.ndarray  # all points of a shelf stay NumPy on the host; samples do not
+
 
 class VelocityBatch(NamedTuple):
     """Normalised velocity at nondimensional points, with the relative weight of each value."""
 
-    x: jax.Array
-    y: jax.Array
-    u: jax.Array
-    v: jax.Array
-    u_weight: jax.Array
-    v_weight: jax.Array
+    x: Array
+    y: Array
+    u: Array
+    v: Array
+    u_weight: Array
+    v_weight: Array
 
 
 class ThicknessBatch(NamedTuple):
     """Normalised thickness at nondimensional points, with the relative weight of each value."""
 
-    x: jax.Array
-    y: jax.Array
-    h: jax.Array
-    weight: jax.Array
+    x: Array
+    y: Array
+    h: Array
+    weight: Array
 
 
 class InteriorBatch(NamedTuple):
     """Nondimensional points at which the momentum balance is asked for."""
 
-    x: jax.Array
-    y: jax.Array
+    x: Array
+    y: Array
 
 
 class FrontBatch(NamedTuple):
     """Nondimensional points of the calving front and its outward unit normals."""
 
-    x: jax.Array
-    y: jax.Array
-    n_x: jax.Array
-    n_y: jax.Array
+    x: Array
+    y: Array
+    n_x: Array
+    n_y: Array
 
 
 class Batch(NamedTuple):

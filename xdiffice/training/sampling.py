@@ -26,7 +26,12 @@ class SampleSizes(NamedTuple):
 
 def draw(points: Batch, sizes: SampleSizes, rng: np.random.Generator) -> Batch:
     """Draw points of every kind, uniformly and without repetition."""
-    return Batch(*(_draw(p, size, rng) for p, size in zip(points, sizes, strict=True)))
+    return Batch(
+        velocity=_draw(points.velocity, sizes.velocity, rng),
+        thickness=_draw(points.thickness, sizes.thickness, rng),
+        interior=_draw(points.interior, sizes.interior, rng),
+        front=_draw(points.front, sizes.front, rng),
+    )
 
 
 def _draw(points: Points, size: int, rng: np.random.Generator) -> Points:
