@@ -146,8 +146,10 @@ def scales_of(
     length = max(b - a for a, b in zip(low, high, strict=True)) / 2
     centre = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
     spread = [2 * float(np.std(v)) for v in velocity]
-    # A component that does not vary (flow along an axis) has no scale of its own.
-    floor = 1e-3 * (max(spread) or float(np.hypot(*(np.mean(v) for v in velocity))) or 1.0)
+    # A component that does not vary (flow along an axis) has no scale of its own; where neither
+    # does, their deviations are rounding.
+    drift = float(np.hypot(*(np.mean(v) for v in velocity)))
+    floor = max(1e-3 * max(spread), 1e-6 * drift) or 1.0
     u, v = (
         Affine(float(np.mean(values)), max(s, floor))
         for values, s in zip(velocity, spread, strict=True)
