@@ -56,7 +56,7 @@ def scale_by_self_scaled_bfgs(
     def update(gradient, state, params=None, **extra_args):
         del extra_args
         if params is None:
-            raise ValueError(optax.NO_PARAMS_MSG)
+            raise ValueError("scale_by_self_scaled_bfgs needs the parameters: update(..., params)")
         s, y = params - state.params, gradient - state.gradient
         product = state.inverse_hessian @ gradient
         h_y = product - state.product
