@@ -1,0 +1,233 @@
+"""The loss is zero for the truth, counts what it says, and does not depend on directions."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from analytic_model import UNITS, SpreadingModel, exact_batch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xdiffice.model.fields import Model
+from xdiffice.model.network import Network
+from xdiffice.model.precision import double_precision
+from xdiffice.physics.rheology import Isotropic
+from xdiffice.physics.scales import Affine, EquationUnits
+from xdiffice.training.loss import (
+    Batch,
+    FrontBatch,
+    InteriorBatch,
+    Sample,
+    ThicknessBatch,
+    VelocityBatch,
+    Weights,
+    motion_at_residual_points,
+    total,
+)
+from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
+
+WEIGHTS = Weights(velocity=1.0, thickness=0.6, momentum=0.05, front=0.1)
+DATA = ("x_velocity", "y_velocity", "thickness")
+RESIDUALS = ("x_momentum", "y_momentum", "x_front", "y_front")
+MODEL = Model(Network(3, 7, 2), Network(1, 5, 2), Isotropic())
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _call(objective, theta, sample):
+    return objective(theta, sample)
+
+
+def evaluate(objective, theta, sample) -> tuple[float, dict[str, float]]:
+    with double_precision():
+        loss, terms = _call(objective, jnp.asarray(theta), sample)
+    return float(loss), {name: float(value) for name, value in terms.items()}
+
+
+def random_sample(seed: int = 0, n: int = 30, units: EquationUnits = UNITS) -> Sample:
+    """Data that no physics has made."""
+    rng = np.random.default_rng(seed)
+
+    def positions():
+        return tuple(rng.uniform(-1, 1, (2, n)))
+
+    angle = rng.uniform(-np.pi, np.pi, n)
+    batch = Batch(
+        VelocityBatch(*positions(), *rng.normal(size=(2, n)), *rng.uniform(0.5, 2, (2, n))),
+        ThicknessBatch(*positions(), rng.normal(size=n), rng.uniform(0.5, 2, n)),
+        InteriorBatch(*positions()),
+        FrontBatch(*positions(), np.cos(angle), np.sin(angle)),
+    )
+    return Sample(batch, units, WEIGHTS)
+
+
+def test_all_terms_vanish_for_the_exact_shelf():
+    sample = Sample(exact_batch(), UNITS, WEIGHTS)
+    loss, terms = evaluate(FitAll(SpreadingModel()), np.zeros(4), sample)
+    assert set(terms) == {*DATA, *RESIDUALS}
+    assert max(terms.values()) < 1e-28
+    assert loss < 1e-28
+    assert np.std(sample.batch.thickness.h) > 0.3  # and the shelf is not a slab
+
+
+def test_misfits_are_mean_squares_of_the_normalised_data():
+    sample = Sample(exact_batch(), UNITS, WEIGHTS)
+    _, terms = evaluate(FitAll(SpreadingModel()), np.array([0.1, -0.2, 0.0, 0.0]), sample)
+    assert terms["x_velocity"] == pytest.approx(0.01, rel=1e-12)
+    assert terms["y_velocity"] == pytest.approx(0.04, rel=1e-12)
+    assert terms["thickness"] < 1e-28
+    assert max(terms[name] for name in RESIDUALS) < 1e-28  # a moving frame changes no stress
+
+
+def test_residuals_are_mean_squares_in_units_of_the_driving_stress():
+    # μ (1 + c) leaves c h ∇h in the shelf and c ½ h n at its front.
+    batch = exact_batch()
+    sample = Sample(batch, UNITS, WEIGHTS)
+    loss, terms = evaluate(FitAll(SpreadingModel()), np.array([0.0, 0.0, 0.0, 0.3]), sample)
+    h = 1 + 0.2 * np.sin(2 * batch.front.x + 0.7 * batch.front.y)
+    slope = 0.2 * np.cos(2 * batch.front.x + 0.7 * batch.front.y)
+    expected = {
+        "x_momentum": np.mean((0.3 * h * 2 * slope) ** 2),
+        "y_momentum": np.mean((0.3 * h * 0.7 * slope) ** 2),
+        "x_front": np.mean((0.15 * h * batch.front.n_x) ** 2),
+        "y_front": np.mean((0.15 * h * batch.front.n_y) ** 2),
+    }
+    for name, value in expected.items():
+        assert terms[name] == pytest.approx(value, rel=1e-10)
+    momentum = expected["x_momentum"] + expected["y_momentum"]
+    front = expected["x_front"] + expected["y_front"]
+    assert loss == pytest.approx(0.05 * momentum + 0.1 * front, rel=1e-10)
+
+
+def test_data_count_by_their_weights():
+    batch = exact_batch(n=4)
+    weight = np.array([0.0, 1.0, 3.0, 0.0])
+    off = batch.velocity.u + np.array([100.0, 0.1, 0.2, -100.0])
+    velocity = batch.velocity._replace(u=off, u_weight=weight)
+    thickness = batch.thickness._replace(h=batch.thickness.h + 0.5, weight=0.5 * np.ones(4))
+    sample = Sample(batch._replace(velocity=velocity, thickness=thickness), UNITS, WEIGHTS)
+    _, terms = evaluate(FitMotion(SpreadingModel()), np.zeros(3), sample)
+    assert terms["x_velocity"] == pytest.approx((0.01 + 3 * 0.04) / 4, rel=1e-10)
+    assert terms["y_velocity"] < 1e-28
+    assert terms["thickness"] == pytest.approx(0.125, rel=1e-10)
+
+
+def test_total_takes_each_weight_where_it_belongs():
+    terms = {name: float(k) for k, name in enumerate(DATA + RESIDUALS, 1)}
+    weights = Weights(velocity=1.0, thickness=10.0, momentum=100.0, front=1000.0)
+    assert total(terms, weights) == 1 * (1 + 2) + 10 * 3 + 100 * (4 + 5) + 1000 * (6 + 7)
+
+
+def test_the_whole_is_motion_and_viscosity_together():
+    sample, theta = random_sample(), MODEL.init(np.random.default_rng(0))
+    motion, viscosity = MODEL.split(theta)
+    loss, terms = evaluate(FitAll(MODEL), theta, sample)
+    motion_loss, motion_terms = evaluate(FitMotion(MODEL), motion, sample)
+    with double_precision():
+        motions = motion_at_residual_points(MODEL, jnp.asarray(motion), sample.batch, UNITS)
+    viscosity_loss, viscosity_terms = evaluate(
+        FitViscosity(MODEL), viscosity, FrozenMotionSample(sample, motions)
+    )
+    assert set(motion_terms) == {*DATA}
+    assert set(viscosity_terms) == {*RESIDUALS}
+    assert terms == pytest.approx(motion_terms | viscosity_terms, rel=1e-12)
+    assert loss == pytest.approx(motion_loss + viscosity_loss, rel=1e-12)
+    assert min(terms.values()) > 1e-6
+
+
+@pytest.mark.parametrize("kind", [FitMotion, FitAll])
+def test_the_gradient_is_that_of_finite_differences(kind):
+    sample, rng = random_sample(1), np.random.default_rng(2)
+    theta = MODEL.init(rng)
+    theta = MODEL.split(theta)[0] if kind is FitMotion else theta
+    objective = kind(MODEL)
+    with double_precision():
+        gradient = np.asarray(
+            jax.jit(jax.grad(lambda theta: objective(theta, sample)[0]))(jnp.asarray(theta))
+        )
+        loss = jax.jit(lambda theta: objective(theta, sample)[0])
+        for _ in range(5):
+            direction, step = rng.normal(size=theta.size), 1e-5
+            direction /= np.linalg.norm(direction)
+            difference = loss(theta + step * direction) - loss(theta - step * direction)
+            # Errors: step² f''' / 6, and rounding of f over step.
+            assert float(difference) / (2 * step) == pytest.approx(
+                gradient @ direction, abs=1e-7 * np.linalg.norm(gradient)
+            )
+
+
+def turned(Q: np.ndarray, theta: np.ndarray, sample: Sample) -> tuple[np.ndarray, Sample]:
+    """Turn the networks and the data; the scales of u and v must be equal."""
+
+    def pair(x, y):
+        return tuple(Q @ np.stack([x, y]))
+
+    def turned_layers(network: Network, vector: np.ndarray, velocity: bool) -> list[np.ndarray]:
+        layers = [(np.array(w), np.array(b)) for w, b in network.layers(vector)]
+        layers[0] = (Q @ layers[0][0], layers[0][1])  # (Qw)·(Qx) = w·x
+        if velocity:
+            weight, bias = layers[-1]
+            weight[:, :2], bias[:2] = weight[:, :2] @ Q.T, Q @ bias[:2]
+        return [part.ravel() for layer in layers for part in layer]
+
+    motion, viscosity = MODEL.split(theta)
+    vector = np.concatenate(
+        turned_layers(MODEL.motion, motion, velocity=True)
+        + turned_layers(MODEL.viscosity, viscosity, velocity=False)
+    )
+    old, units = sample.batch, sample.units
+    u, v, t, front = old.velocity, old.velocity, old.thickness, old.front
+    batch = Batch(
+        VelocityBatch(*pair(u.x, u.y), *pair(u.u, v.v), u.u_weight, v.v_weight),
+        ThicknessBatch(*pair(t.x, t.y), t.h, t.weight),
+        InteriorBatch(*pair(*old.interior)),
+        FrontBatch(*pair(front.x, front.y), *pair(front.n_x, front.n_y)),
+    )
+    means = Q @ [units.u.mean, units.v.mean]
+    new = EquationUnits(Affine(means[0], units.u.scale), Affine(means[1], units.v.scale), units.h)
+    return vector, Sample(batch, new, sample.weights)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), angle=st.floats(-4.0, 4.0), mirror=st.booleans())
+def test_the_loss_does_not_turn_with_the_shelf(seed, angle, mirror):
+    units = EquationUnits(Affine(0.3, 1.0), Affine(-0.1, 1.0), Affine(1.0, 0.2))
+    sample = random_sample(seed, units=units)
+    velocity = sample.batch.velocity
+    sample = sample._replace(
+        batch=sample.batch._replace(velocity=velocity._replace(v_weight=velocity.u_weight))
+    )
+    theta = MODEL.init(np.random.default_rng(seed))
+    c, s = np.cos(angle), np.sin(angle)
+    Q = np.array([[c, -s], [s, c]]) @ np.diag([1.0, -1.0 if mirror else 1.0])
+
+    loss, terms = evaluate(FitAll(MODEL), theta, sample)
+    turned_loss, turned_terms = evaluate(FitAll(MODEL), *turned(Q, theta, sample))
+    assert turned_loss == pytest.approx(loss, rel=1e-11)
+    assert turned_terms["thickness"] == pytest.approx(terms["thickness"], rel=1e-11)
+    for name in ("velocity", "momentum", "front"):
+        both = terms[f"x_{name}"] + terms[f"y_{name}"]
+        assert turned_terms[f"x_{name}"] + turned_terms[f"y_{name}"] == pytest.approx(
+            both, rel=1e-11
+        )
+
+
+def test_x_and_y_are_exchangeable_term_by_term():
+    sample = random_sample(5)
+    theta = MODEL.init(np.random.default_rng(5))
+    swapped, other = turned(np.array([[0.0, 1.0], [1.0, 0.0]]), theta, sample)
+    v = other.batch.velocity
+    other = other._replace(
+        batch=other.batch._replace(velocity=v._replace(u_weight=v.v_weight, v_weight=v.u_weight)),
+        units=EquationUnits(UNITS.v, UNITS.u, UNITS.h),
+    )
+    _, terms = evaluate(FitAll(MODEL), theta, sample)
+    _, exchanged = evaluate(FitAll(MODEL), swapped, other)
+    for name in ("velocity", "momentum", "front"):
+        assert exchanged[f"x_{name}"] == pytest.approx(terms[f"y_{name}"], rel=1e-12)
+        assert exchanged[f"y_{name}"] == pytest.approx(terms[f"x_{name}"], rel=1e-12)
+    assert exchanged["thickness"] == pytest.approx(terms["thickness"], rel=1e-12)
+    assert terms["x_momentum"] != pytest.approx(terms["y_momentum"], rel=0.1)
