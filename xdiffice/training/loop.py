@@ -27,7 +27,7 @@ from xdiffice.training.optimizers import (
 )
 
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
-MAX_RESTARTS = 3
+MAX_RESTARTS = 3  # without progress in between
 
 _bfgs = scale_by_self_scaled_bfgs()
 _line_search = optax.scale_by_zoom_linesearch(
@@ -189,20 +189,21 @@ class _Search:
             self.stop_reason = "tolerance"
             return
         self.hessian = forget_previous_step(self.hessian)
-        left = min(self.plan.resample_every, self.plan.iterations - self.done)
-        while left > 0 and self.stop_reason is None:
-            n = min(left, self._affordable())
+        begun, stalled = self.done, False
+        end = min(begun + self.plan.resample_every, self.plan.iterations)
+        while self.done < end and not stalled:
+            n = min(end - self.done, self._affordable())
             if n < 1:
                 self.stop_reason = "max_seconds"
                 return
-            point, taken, stalled = self._advance(point, sample, n)
-            left -= taken
-            if stalled and taken <= 1:
-                self._restart("line_search")
-            if stalled:
-                return
-            if self.done >= self.plan.iterations:
-                self.stop_reason = "max_iterations"
+            point, stalled = self._advance(point, sample, n)
+        # Counted on the sample, not in a chunk: the clock must not decide about a restart.
+        if stalled and self.done - begun <= 1:
+            self._restart("line_search")
+        else:
+            self.restarts = 0
+        if self.done >= self.plan.iterations:
+            self.stop_reason = "max_iterations"
 
     def keep_last(self) -> None:
         """After an interruption the last parameters count, for they had no fresh sample yet."""
@@ -224,7 +225,7 @@ class _Search:
         else:
             self.seconds_per_step = (time.monotonic() - started) / max(taken, 1)
         self.recorder.advance(taken)
-        return point, taken, bool(stalled)
+        return point, bool(stalled)
 
     def _affordable(self) -> int:
         """Return the number of steps until the next look at the clock."""

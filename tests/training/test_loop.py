@@ -1,0 +1,264 @@
+"""The loop ends when it should, for the reason that it states, with the best parameters it met."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xdiffice.model.precision import double_precision
+from xdiffice.training import loop
+from xdiffice.training.budget import Budget
+from xdiffice.training.history import Recorder
+from xdiffice.training.loop import MAX_RESTARTS, Plan, minimise
+
+STIFFNESS = np.array([1.0, 10.0, 100.0])
+MINIMUM = np.array([1.0, -2.0, 0.5])
+ORIGIN = np.zeros(3)
+
+
+@dataclass(frozen=True)
+class Bowl:
+    """Convex, not quadratic; the sample is its lowest point."""
+
+    name = "bowl"
+
+    def __call__(self, theta, sample):
+        square = jnp.sum(STIFFNESS * (theta - sample) ** 2)
+        return square + 0.1 * square**2, {"square": square}
+
+
+@dataclass(frozen=True)
+class Cliff:
+    """The way down leads to a place where nothing is finite: beyond theta[0] = 1."""
+
+    name = "cliff"
+
+    def __call__(self, theta, sample):
+        value = jnp.sum(STIFFNESS * (theta - sample) ** 2)
+        value = jnp.where(theta[0] > 1, jnp.nan, value)
+        return value, {"value": value}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The same everywhere."""
+
+    name = "plain"
+
+    def __call__(self, theta, sample):
+        return 0.0 * jnp.sum(theta) + 4.0, {}
+
+
+@dataclass(frozen=True)
+class Kink:
+    """Finite everywhere, but its gradient is not where theta[0] = 0: √ at zero."""
+
+    name = "kink"
+
+    def __call__(self, theta, sample):
+        root = jnp.sqrt(jnp.maximum(theta[0], 0.0))
+        return root + jnp.sum((theta - sample) ** 2), {"root": root}
+
+
+class Run:
+    """One call of `minimise`, with all that it needs."""
+
+    def __init__(self, objective, plan=None, draw=None, start=ORIGIN, max_iterations=10_000):
+        self.budget = Budget(None, max_iterations)
+        self.recorder = Recorder(progress=False, total=max_iterations)
+        self.draws = 0
+
+        def counted():
+            self.draws += 1
+            return jnp.asarray(MINIMUM) if draw is None else draw(self.draws)
+
+        plan = plan or Plan(50, math.inf, 10)
+        with double_precision():
+            self.outcome = minimise(objective, start, counted, plan, self.budget, self.recorder)
+        self.history = self.recorder.to_dataset()
+
+
+@pytest.mark.parametrize("iterations", [1, 4, 10, 11, 37])
+def test_iterations_are_exactly_those_allowed(iterations):
+    def moving(k):
+        return jnp.asarray(MINIMUM + 0.3 * np.sin(k + np.arange(3)))
+
+    run = Run(Bowl(), Plan(iterations, math.inf, 4), moving)
+    assert run.outcome.stop_reason == "max_iterations"
+    assert run.budget.iterations == iterations
+    assert run.budget.evaluations >= iterations
+    assert run.history.sizes["sample"] == run.draws
+    assert run.history.iteration[-1] == iterations
+
+
+@pytest.mark.parametrize("iterations", range(1, 25))
+def test_a_line_search_that_fails_at_the_last_iteration_ends_the_loop(iterations):
+    # From some step on there is no lower point; whichever step is the last one allowed, it ends.
+    def never_ends(k):
+        assert k < 100
+        return jnp.asarray(MINIMUM)
+
+    run = Run(Bowl(), Plan(iterations, math.inf, 10), never_ends)
+    assert run.outcome.stop_reason in ("max_iterations", "line_search")
+    assert run.budget.iterations <= iterations
+
+
+def test_the_minimum_is_found():
+    run = Run(Bowl(), Plan(200, math.inf, 20))
+    np.testing.assert_allclose(run.outcome.theta, MINIMUM, atol=1e-7)
+    # At the minimum no line search finds a lower point, which is said.
+    assert run.outcome.stop_reason == "line_search"
+    assert run.history.attrs["notes"].count("line_search: restarted") == MAX_RESTARTS
+    assert run.history.loss[0] == pytest.approx(STIFFNESS @ MINIMUM**2 * (1 + 6.6), rel=1e-9)
+    assert run.history.square[-1] < 1e-12
+    assert set(run.history.stage.values) == {"bowl"}
+
+
+def test_a_loss_that_does_not_depend_on_anything_ends_by_its_line_search():
+    run = Run(Plain(), start=np.ones(3))
+    assert run.outcome.stop_reason == "line_search"
+    np.testing.assert_array_equal(run.outcome.theta, 1.0)
+    assert run.budget.iterations == MAX_RESTARTS + 1
+
+
+def test_a_loss_that_is_never_finite_leaves_the_start():
+    start = np.array([2.0, 0.0, 0.0])
+    run = Run(Cliff(), start=start)
+    assert run.outcome.stop_reason == "not_finite"
+    np.testing.assert_array_equal(run.outcome.theta, start)
+    assert run.budget.iterations == 0
+    assert run.history.attrs["notes"].count("not_finite") == MAX_RESTARTS
+
+
+def test_the_edge_of_what_is_finite_is_not_crossed():
+    run = Run(Cliff(), Plan(100, math.inf, 10), lambda k: jnp.array([3.0, -2.0, 0.5]))
+    assert np.isfinite(run.outcome.theta).all()
+    assert 0.9 < run.outcome.theta[0] <= 1.0
+    assert np.isfinite(run.history.loss).all()
+    assert run.outcome.stop_reason in ("line_search", "max_iterations")
+
+
+def test_samples_that_become_bad_send_it_back_to_the_best():
+    def spoilt(k):
+        return jnp.asarray(MINIMUM if k <= 3 else MINIMUM * np.nan)
+
+    run = Run(Bowl(), Plan(1000, math.inf, 2), spoilt)
+    assert run.outcome.stop_reason == "not_finite"
+    assert np.isfinite(run.outcome.theta).all()
+    loss = run.history.loss
+    assert np.isfinite(loss[:3]).all()
+    assert np.isnan(loss[3:]).all()
+    assert run.draws == 3 + MAX_RESTARTS + 1
+    # The parameters judged by the third sample, the last that could judge.
+    value = Bowl()(run.outcome.theta, MINIMUM)[0]
+    assert float(value) == pytest.approx(float(loss[2]), rel=1e-5)
+
+
+def test_one_bad_sample_is_survived():
+    def hiccup(k):
+        return jnp.asarray(MINIMUM * np.nan if k == 3 else MINIMUM)
+
+    run = Run(Bowl(), Plan(100, math.inf, 5), hiccup)
+    np.testing.assert_allclose(run.outcome.theta, MINIMUM, atol=1e-6)
+
+
+def test_a_gradient_that_is_not_finite_spoils_nothing():
+    run = Run(Kink(), Plan(60, math.inf, 5), lambda k: jnp.array([-1.0, 2.0, 3.0]), np.ones(3))
+    assert np.isfinite(run.outcome.theta).all()
+    assert np.isfinite(run.history.loss).all()
+    assert run.history.loss[-1] < run.history.loss[0]
+
+
+def test_the_best_is_what_a_fresh_sample_found_best():
+    # The second sample fits the start, all others what the first one taught: the best judged
+    # parameters are not the last ones.
+    def changing(k):
+        return jnp.asarray([MINIMUM, MINIMUM, -9 * MINIMUM, -9 * MINIMUM][min(k, 4) - 1])
+
+    run = Run(Bowl(), Plan(8, math.inf, 4), changing)
+    losses = run.history.loss.values
+    assert run.draws == 3
+    assert np.argmin(losses) == 1
+    value = float(Bowl()(run.outcome.theta, MINIMUM)[0])
+    assert value == pytest.approx(losses[1], rel=1e-4, abs=1e-6)
+
+
+def test_tolerance_ends_what_does_not_improve():
+    rng = np.random.default_rng(0)
+    samples = [MINIMUM + 0.1 * rng.normal(size=3) for _ in range(200)]
+    plan = Plan(10_000, math.inf, 3, tolerance=0.01, patience=5)
+    run = Run(Bowl(), plan, lambda k: jnp.asarray(samples[k]))
+    assert run.outcome.stop_reason == "tolerance"
+    losses = run.history.loss.values[:-1]  # without the last judgement
+    milestone = losses[:-6].min()
+    assert (losses[-6:] > 0.99 * milestone).all()
+    np.testing.assert_allclose(run.outcome.theta, MINIMUM, atol=0.3)
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_an_interruption_keeps_the_last_parameters(at):
+    def interrupted(k):
+        if k == at:
+            raise KeyboardInterrupt
+        return jnp.asarray(MINIMUM)
+
+    run = Run(Bowl(), Plan(1000, math.inf, 3), interrupted)
+    assert run.outcome.stop_reason == "interrupted"
+    assert run.budget.iterations == 3 * (at - 1)
+    uninterrupted = Run(Bowl(), Plan(3 * (at - 1), math.inf, 3)) if at > 1 else None
+    expected = uninterrupted.outcome.theta if uninterrupted else ORIGIN
+    np.testing.assert_array_equal(run.outcome.theta, expected)
+
+
+@pytest.mark.parametrize("seconds_per_call", [1e-12, 1e-4, 1e9])
+@pytest.mark.parametrize("iterations", [7, 60])
+def test_looking_at_the_clock_more_often_changes_no_bit(monkeypatch, seconds_per_call, iterations):
+    # 60 iterations go beyond the minimum, so that failing line searches are among them.
+    def draw(k):
+        return jnp.asarray(MINIMUM + 0.01 * k)
+
+    expected = Run(Bowl(), Plan(iterations, math.inf, 20), draw)
+    monkeypatch.setattr(loop, "SECONDS_PER_CALL", seconds_per_call)
+    run = Run(Bowl(), Plan(iterations, math.inf, 20), draw)
+    np.testing.assert_array_equal(run.outcome.theta, expected.outcome.theta)
+    assert run.outcome.stop_reason == expected.outcome.stop_reason
+    assert run.budget.iterations == expected.budget.iterations
+    np.testing.assert_array_equal(run.history.loss, expected.history.loss)
+    assert run.history.attrs == expected.history.attrs
+
+
+def test_seconds_are_kept():
+    rng = np.random.default_rng(0)
+
+    def draw(k):
+        return jnp.asarray(MINIMUM + rng.normal(size=3))
+
+    Run(Bowl(), Plan(1, math.inf, 1))  # compiled
+    started = time.monotonic()
+    run = Run(Bowl(), Plan(10**9, 1.0, 20), draw, max_iterations=10**9)
+    assert run.outcome.stop_reason == "max_seconds"
+    assert 0.8 < time.monotonic() - started < 3.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spent", "iterations", "done", "reason"),
+    [
+        (None, 1e9, 10, 9, None),
+        (None, 1e9, 10, 10, "max_iterations"),
+        (60.0, 59.0, 10, 0, None),
+        (60.0, 61.0, 10, 0, "max_seconds"),
+        (60.0, 61.0, 10, 10, "max_iterations"),
+    ],
+)
+def test_what_ends_a_budget(seconds, spent, iterations, done, reason):
+    budget = Budget(seconds, iterations, time.monotonic() - spent, done)
+    assert budget.exhausted == reason
+    assert budget.iterations_left == iterations - done
+    assert budget.seconds == pytest.approx(spent, abs=0.5)
+    left = math.inf if seconds is None else seconds - spent
+    assert budget.seconds_left == pytest.approx(left, abs=0.5)
