@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xdiffice.model.fields import Motion
+from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.scales import Affine, EquationUnits
@@ -34,10 +35,14 @@ def thickness(x, y, order: int = 0) -> Jet:
 class SpreadingModel:
     """u = a x, v = a y, μ = h / (12 a): exact, but for what its four parameters add.
 
-    They are added to the normalised u, v and h, and multiply μ by 1 + the fourth.
+    Three are added to the normalised u, v and h, the fourth to log μ.
     """
 
     n_parameters = 4
+    viscosity = Network(n_outputs=1, width=2, depth=2)  # asked for its number of outputs only
+
+    def init(self, rng):
+        return rng.normal(size=4)
 
     def split(self, theta):
         return theta[:3], theta[3:]
@@ -61,7 +66,7 @@ class SpreadingModel:
         )
 
     def viscosity_at(self, theta_viscosity, x, y, order):
-        mu = thickness(x, y, order).scaled((1 + theta_viscosity[0]) / (12 * RATE))
+        mu = thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE))
         return mu, mu
 
 

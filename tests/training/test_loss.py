@@ -86,7 +86,7 @@ def test_residuals_are_mean_squares_in_units_of_the_driving_stress():
     # μ (1 + c) leaves c h ∇h in the shelf and c ½ h n at its front.
     batch = exact_batch()
     sample = Sample(batch, UNITS, WEIGHTS)
-    loss, terms = evaluate(FitAll(SpreadingModel()), np.array([0.0, 0.0, 0.0, 0.3]), sample)
+    loss, terms = evaluate(FitAll(SpreadingModel()), np.array([0.0, 0.0, 0.0, np.log(1.3)]), sample)
     h = 1 + 0.2 * np.sin(2 * batch.front.x + 0.7 * batch.front.y)
     slope = 0.2 * np.cos(2 * batch.front.x + 0.7 * batch.front.y)
     expected = {

@@ -10,6 +10,8 @@ from tqdm.auto import tqdm
 
 from xdiffice.training.budget import Budget
 
+COLUMNS = ("stage", "iteration", "evaluations", "seconds", "loss")  # before the terms
+
 
 class Recorder:
     """Keeps the history and draws the progress bar.
@@ -29,8 +31,8 @@ class Recorder:
 
     def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
         """Keep the loss and its terms on a fresh sample."""
-        row: dict = {"stage": stage, "iteration": budget.iterations}
-        row |= {"evaluations": budget.evaluations, "seconds": budget.seconds, "loss": loss}
+        start = (stage, budget.iterations, budget.evaluations, budget.seconds, loss)
+        row: dict = dict(zip(COLUMNS, start, strict=True))
         self.rows.append(row | {name: float(value) for name, value in terms.items()})
         shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
         self._bar.set_description(stage, refresh=False)
@@ -54,7 +56,7 @@ class Recorder:
         Terms are mean squares in nondimensional units (`xdiffice.training.loss`); those that a
         stage does not have are NaN.
         """
-        names = dict.fromkeys(name for row in self.rows for name in row)
+        names = dict.fromkeys((*COLUMNS, *(name for row in self.rows for name in row)))
         columns = {
             name: ("sample", np.array([row.get(name, np.nan) for row in self.rows]))
             for name in names

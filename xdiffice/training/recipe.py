@@ -96,7 +96,10 @@ def train(
     def frozen_sample() -> FrozenMotionSample:
         return _freeze(model, jnp.asarray(motion.theta), sample())
 
-    theta_viscosity = best_constant(model, theta_viscosity, frozen_sample())
+    try:
+        theta_viscosity = best_constant(model, theta_viscosity, frozen_sample())
+    except KeyboardInterrupt:
+        return np.concatenate([motion.theta, theta_viscosity]), "interrupted"
     viscosity = minimise(
         FitViscosity(model), theta_viscosity, frozen_sample, early, budget, recorder
     )

@@ -1,0 +1,170 @@
+"""Motion first, then viscosity, then both: what each stage hands on, and to whom."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from analytic_model import RATE, UNITS, SpreadingModel, exact_batch
+
+from xdiffice.model.fields import Model, Motion
+from xdiffice.model.network import Network
+from xdiffice.model.precision import double_precision
+from xdiffice.physics.jets import Jet
+from xdiffice.physics.rheology import Isotropic
+from xdiffice.training import recipe as recipe_module
+from xdiffice.training.budget import Budget
+from xdiffice.training.history import Recorder
+from xdiffice.training.loss import Sample, Weights
+from xdiffice.training.objectives import FitViscosity, FrozenMotionSample
+from xdiffice.training.recipe import Recipe, best_constant, train
+from xdiffice.training.sampling import SampleSizes
+
+RECIPE = Recipe(SampleSizes(25, 20, 30, 15), Weights(1.0, 0.6, 0.05, 0.1), resample_every=10)
+
+
+def run(seed: int = 0, max_iterations: int = 100, recipe: Recipe = RECIPE):
+    budget, recorder = (
+        Budget(None, max_iterations),
+        Recorder(progress=False, total=max_iterations),
+    )
+    rng = np.random.default_rng(seed)
+    with double_precision():
+        theta, reason = train(SpreadingModel(), UNITS, exact_batch(), recipe, budget, recorder, rng)
+    return theta, reason, budget, recorder.to_dataset()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_exact_shelf_is_found_from_a_random_start(seed):
+    theta, reason, _, history = run(seed)
+    np.testing.assert_allclose(theta, 0.0, atol=1e-9)
+    assert reason in ("line_search", "max_iterations")
+    # Each stage in turn, and each with the terms that it minimises.
+    assert [stage for stage, _ in itertools.groupby(history.stage.values)] == [
+        "motion",
+        "viscosity",
+        "all",
+    ]
+    by_stage = history.groupby("stage")
+    assert np.isnan(by_stage["motion"].x_momentum).all()
+    assert np.isnan(by_stage["viscosity"].x_velocity).all()
+    assert np.isfinite(by_stage["all"].x_momentum + by_stage["all"].x_velocity).all()
+    assert (np.diff(history.iteration) >= 0).all()
+    assert (np.diff(history.seconds) >= 0).all()
+
+
+def test_stages_start_where_the_one_before_ended():
+    _, _, _, history = run()
+    motion, viscosity, both = (history.groupby("stage")[s] for s in ("motion", "viscosity", "all"))
+    assert motion.loss[0] > 1e-2
+    assert motion.x_velocity[-1] < 1e-12
+    assert both.x_velocity[0] < 1e-12
+    assert both.x_momentum[0] < 1e-12
+    assert viscosity.x_momentum[-1] < 1e-12
+    # The first viscosity is the best constant: log μ is off by at most half a step, 1/8.
+    assert viscosity.x_front[0] < np.expm1(0.126) ** 2
+
+
+@pytest.mark.parametrize("max_iterations", [3, 7, 20])
+def test_iterations_are_never_more_than_allowed(max_iterations):
+    _, _, budget, history = run(max_iterations=max_iterations)
+    assert budget.iterations <= max_iterations
+    assert set(history.stage.values) == {"motion", "viscosity", "all"}
+
+
+@pytest.mark.parametrize(
+    ("max_iterations", "iterations", "resample_every"),
+    [(3, 1, 1), (40, 8, 2), (500, 100, 33), (100_000, 300, 100)],
+)
+def test_the_first_stages_take_a_fifth_each_and_never_more_than_300(
+    max_iterations, iterations, resample_every
+):
+    recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=100)
+    plan = recipe_module._early_plan(recipe, Budget(50.0, max_iterations))
+    assert (plan.iterations, plan.resample_every) == (iterations, resample_every)
+    assert plan.seconds == pytest.approx(5.0, abs=0.1)
+    assert recipe_module._early_plan(recipe, Budget(None, 100)).seconds == math.inf
+
+
+@pytest.mark.parametrize(
+    ("stage", "sample"),
+    [("motion", 1), ("motion", 2), ("constant", 1), ("viscosity", 1), ("viscosity", 2), ("all", 2)],
+)
+def test_an_interruption_keeps_what_was_reached(monkeypatch, stage, sample):
+    # One sample for each row of the history, and one for the best constant.
+    _, _, _, history = run()
+    draws = {"motion": 0, "constant": 0, "viscosity": 1, "all": 1}
+    for other in history.stage.values:
+        draws["constant"] += other == "motion"
+        draws["viscosity"] += other == "motion"
+        draws["all"] += other != "all"
+    count, draw = itertools.count(1), recipe_module.draw
+
+    def interrupted(*args):
+        if next(count) == draws[stage] + sample:
+            raise KeyboardInterrupt
+        return draw(*args)
+
+    monkeypatch.setattr(recipe_module, "draw", interrupted)
+    theta, reason, _, interrupted_history = run()
+    assert reason == "interrupted"
+    assert interrupted_history.sizes["sample"] == draws[stage] + sample - 1 - (
+        stage in "viscosity all"
+    )
+    start = SpreadingModel().init(np.random.default_rng(0))
+    if (stage, sample) == ("motion", 1):
+        np.testing.assert_array_equal(theta, start)
+    elif stage == "motion":
+        assert np.linalg.norm(theta[:3]) < 0.5 * np.linalg.norm(start[:3])
+    else:
+        np.testing.assert_allclose(theta[:3], 0.0, atol=1e-6)
+    if stage in ("motion", "constant"):
+        assert theta[3] == start[3]
+    else:
+        assert abs(theta[3]) <= 0.126  # the best constant at least
+
+
+def slab(seed: int = 0) -> FrozenMotionSample:
+    """Frozen motion of an even slab that spreads evenly: μ = 1 / (12 a) everywhere."""
+    batch = exact_batch(seed)
+
+    def motion(x, y) -> Motion:
+        zero, one = np.zeros_like(x), np.ones_like(x)
+        return Motion(
+            Jet(RATE * x, RATE * one, zero, zero, zero, zero),
+            Jet(RATE * y, zero, RATE * one, zero, zero, zero),
+            Jet(one, zero, zero),
+        )
+
+    motions = motion(*batch.interior), motion(batch.front.x, batch.front.y)
+    return FrozenMotionSample(Sample(batch, UNITS, RECIPE.weights), motions)
+
+
+def test_the_best_constant_of_an_even_slab_is_its_viscosity():
+    model = Model(Network(3, 4, 2), Network(1, 4, 2), Isotropic())
+    theta = np.zeros(model.viscosity.n_parameters)
+    theta[0] = 0.7  # the output's weights are zero: the network is constant
+    with double_precision():
+        found = best_constant(model, theta, slab())
+        (mu, _) = model.viscosity_at(found, np.zeros(3), np.linspace(-1, 1, 3), order=0)
+    np.testing.assert_array_equal(found[:-1], theta[:-1])
+    # Steps of a quarter in log μ.
+    assert np.abs(np.log(np.asarray(mu.value) * 12 * RATE)).max() <= 0.125
+
+
+def test_no_other_constant_is_better():
+    model = Model(Network(3, 4, 2), Network(1, 4, 2), Isotropic())
+    theta = model.viscosity.init(np.random.default_rng(4))
+    frozen, objective = slab(), FitViscosity(model)
+    with double_precision():
+        found = best_constant(model, theta, frozen)
+        best = float(objective(jnp.asarray(found), frozen)[0])
+        for shift in np.arange(-8, 1.01, 0.25):
+            other = theta.copy()
+            other[-1] += shift
+            assert best <= float(objective(jnp.asarray(other), frozen)[0]) * (1 + 1e-12)
+    shift = found[-1] - theta[-1]
+    assert -8 < shift < 1  # within the range searched, not at its end
