@@ -75,8 +75,9 @@ class SSAViscosityInverter(BaseEstimator):
     first_layer : {"sine", "tanh"}
         Activation of the first hidden layer.
     frequency : float
-        Standard deviation of the sine layer's frequencies, radians per half length of the shelf:
-        higher resolves finer detail, and noise.
+        Largest scale of the sine layer's angular frequencies, radians per half length of the
+        shelf; the units' standard deviations rise to it from a quarter. Higher resolves finer
+        detail, and noise.
     n_velocity, n_thickness, n_interior, n_front : int
         Points in a sample: velocity and thickness data, points at which the momentum balance is
         asked for, front points.
@@ -136,7 +137,7 @@ class SSAViscosityInverter(BaseEstimator):
         width: int = 24,
         depth: int = 4,
         first_layer: Literal["sine", "tanh"] = "sine",
-        frequency: float = 4.0,
+        frequency: float = 5.0,
         n_velocity: int = 20_000,
         n_thickness: int = 15_000,
         n_interior: int = 5000,
@@ -303,7 +304,7 @@ class SSAViscosityInverter(BaseEstimator):
     def score(
         self, velocity: xr.Dataset, thickness: Any = None, *, mask: Any = None, front: Any = None
     ) -> float:
-        """Coefficient of determination R² of u, v and h, their mean.
+        """Coefficient of determination R² of u, v and h, the mean of those that vary.
 
         Parameters
         ----------
@@ -324,7 +325,8 @@ class SSAViscosityInverter(BaseEstimator):
             variables=self.variables,
             units=self.units,
         )
-        return float(np.mean(list(variance_explained(self.model_, observations).values())))
+        scores = variance_explained(self.model_, observations)
+        return float(np.mean([*scores.values()] or np.nan))
 
     def _constants(self) -> PhysicalConstants:
         return PhysicalConstants(

@@ -34,7 +34,9 @@ class Network:
         Activation of the first hidden layer; the others are tanh. Sine with random frequencies
         lets the network see detail that a tanh network learns late (spectral bias).
     frequency : float
-        Standard deviation of the sine layer's angular frequencies, radians per half extent.
+        Largest scale of the sine layer's angular frequencies, radians per half extent. Unit by
+        unit the standard deviation rises geometrically from a quarter of it, so that smooth and
+        detailed fields are both within reach.
     """
 
     n_outputs: int
@@ -62,7 +64,8 @@ class Network:
         for number, (n_in, n_out) in enumerate(pairwise(self.sizes)):
             scale, bias = np.sqrt(2.0 / (n_in + n_out)), np.zeros(n_out)
             if number == 0 and self.first_layer == "sine":
-                scale, bias = self.frequency, rng.uniform(-np.pi, np.pi, n_out)
+                octaves = np.tile(np.linspace(-2.0, 0.0, n_out), n_in)
+                scale, bias = self.frequency * 2.0**octaves, rng.uniform(-np.pi, np.pi, n_out)
             parts += [scale * rng.normal(size=n_in * n_out), bias]
         return np.concatenate(parts)
 

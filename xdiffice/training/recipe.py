@@ -7,6 +7,7 @@ and every iteration costs a second evaluation for the same progress.
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import jax
@@ -21,6 +22,9 @@ from xdiffice.training.loop import Plan, minimise
 from xdiffice.training.loss import Batch, Sample, Weights, motion_at_residual_points
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
 from xdiffice.training.sampling import SampleSizes, draw
+
+FRONT_ANCHOR = 10.0  # how much more the front weighs while the motion is rough
+_ANCHORS = (10.0, 5.0, 2.5, 1.5)  # over the first samples of the joint stage
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def train(
         return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
 
     def frozen_sample() -> FrozenMotionSample:
-        return _freeze(model, jnp.asarray(motion.theta), sample())
+        return _freeze(model, jnp.asarray(motion.theta), _anchored(sample(), FRONT_ANCHOR))
 
     try:
         theta_viscosity = best_constant(model, theta_viscosity, frozen_sample())
@@ -109,7 +113,15 @@ def train(
     plan = Plan(
         budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
     )
-    outcome = minimise(FitAll(model), theta, sample, plan, budget, recorder)
+    anchors = itertools.chain(_ANCHORS, itertools.repeat(1.0))
+    outcome = minimise(
+        FitAll(model),
+        theta,
+        lambda: _anchored(sample(), next(anchors)),
+        plan,
+        budget,
+        recorder,
+    )
     return outcome.theta, outcome.stop_reason
 
 
@@ -139,6 +151,17 @@ def _losses(objective, thetas, frozen):
 def _freeze(model, theta_motion, sample):
     motions = motion_at_residual_points(model, theta_motion, sample.batch, sample.units)
     return FrozenMotionSample(sample, motions)
+
+
+def _anchored(sample: Sample, anchor: float) -> Sample:
+    """Let the front weigh more.
+
+    Second derivatives of a velocity that was fitted to data alone are mostly noise, and noise is
+    best explained by ice without viscosity, from where no gradient leads back. The front's
+    condition, which has first derivatives only, keeps the viscosity away from there.
+    """
+    weights = sample.weights
+    return sample._replace(weights=weights._replace(front=anchor * weights.front))
 
 
 def _early_plan(recipe: Recipe, budget: Budget) -> Plan:
