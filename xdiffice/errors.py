@@ -53,6 +53,10 @@ class OutputExistsError(XdifficeError, FileExistsError):
     """Writing would replace a file that is already there."""
 
 
+class ConvergenceError(XdifficeError, RuntimeError):
+    """An iteration did not reach its tolerance."""
+
+
 class MissingDependencyError(XdifficeError, ImportError):
     """An optional package is needed and not installed."""
 

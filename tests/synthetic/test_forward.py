@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skfem import MeshTri
 
-from xdiffice.errors import ParameterError
+from xdiffice.errors import ConvergenceError, ParameterError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic import (
-    ConvergenceError,
     box_mesh,
     level_set_mesh,
     mask_mesh,

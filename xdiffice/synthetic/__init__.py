@@ -11,10 +11,8 @@ from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.fronts import near_points
 from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
-from xdiffice.synthetic.problem import ConvergenceError
 
 __all__ = [
-    "ConvergenceError",
     "ShelfFlow",
     "box_mesh",
     "confined_shelf",

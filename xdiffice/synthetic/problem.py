@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 from skfem import Basis, BilinearForm, ElementTriP2, ElementVector, LinearForm, MeshTri
 from skfem.helpers import ddot, div, sym_grad
 
-from xdiffice.errors import XdifficeError
+from xdiffice.errors import ConvergenceError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.rheology import GlenLaw, Law, StrainRate
 
@@ -23,10 +23,6 @@ PICARD_STEPS = 3
 MAX_STEPS = 60
 TOLERANCE = 1e-10
 """Newton's method stops when a step changes the velocity by less than this share of its maximum."""
-
-
-class ConvergenceError(XdifficeError, RuntimeError):
-    """An iteration ended before it reached its tolerance."""
 
 
 @dataclass(frozen=True)
