@@ -121,13 +121,19 @@ def test_layers_are_the_vector_of_parameters_in_order(first_layer):
 
 
 def test_initial_parameters_have_the_spread_that_is_said():
-    network = Network(1, 400, 2, "sine", frequency=6.0)
+    network = Network(1, 800, 2, "sine", frequency=6.0)
     (first, phase), (hidden, bias), (last, last_bias) = network.layers(
         network.init(np.random.default_rng(0))
     )
-    assert first.std() == pytest.approx(6.0, rel=0.1)
-    assert hidden.std() == pytest.approx(np.sqrt(2 / 800), rel=0.02)
-    assert last.std() == pytest.approx(np.sqrt(2 / 401), rel=0.1)
+    # From a quarter of the frequency to the whole, equally many units in each octave.
+    for units, octave in (
+        (first[:, :100], -1.875),
+        (first[:, 350:450], -1),
+        (first[:, 700:], -0.125),
+    ):
+        assert units.std() == pytest.approx(6.0 * 2**octave, rel=0.15)
+    assert hidden.std() == pytest.approx(np.sqrt(2 / 1600), rel=0.02)
+    assert last.std() == pytest.approx(np.sqrt(2 / 801), rel=0.1)
     assert np.abs(phase).max() < np.pi < 1.1 * np.abs(phase).max()
     assert phase.std() == pytest.approx(np.pi / np.sqrt(3), rel=0.1)
     assert not bias.any()
