@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+CLOSING_SECONDS = 3.0  # what comes after the training: misfits and residuals over all data
+
 
 @dataclass
 class Budget:
@@ -31,17 +33,13 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        """Wall time that is left; infinite without a limit."""
-        return float("inf") if self.max_seconds is None else self.max_seconds - self.seconds
+        """Wall time that is left for training; infinite without a limit."""
+        if self.max_seconds is None:
+            return float("inf")
+        closing = min(CLOSING_SECONDS, 0.05 * self.max_seconds)
+        return self.max_seconds - closing - self.seconds
 
     @property
     def iterations_left(self) -> int:
         """Iterations that are left."""
         return self.max_iterations - self.iterations
-
-    @property
-    def exhausted(self) -> str | None:
-        """The parameter that ends the training now, or None."""
-        if self.iterations_left <= 0:
-            return "max_iterations"
-        return "max_seconds" if self.seconds_left <= 0 else None
