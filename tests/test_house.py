@@ -18,7 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Room -> what it may import of ours, besides itself. "" is the package itself (its version).
 RESULTS = {"", "errors", "physics", "model", "observations"}
-INVERTER = RESULTS | {"training", "results", "parameters"}
+INVERTER = RESULTS | {"training", "results", "parameters", "nondimensional"}
 DOORS = {"errors", "inverter", "observations", "results"}
 ALLOWED = {
     "errors": set(),
@@ -29,6 +29,7 @@ ALLOWED = {
     "results": RESULTS,
     "synthetic": {"errors", "observations", "physics"},
     "parameters": {"errors"},
+    "nondimensional": {"errors", "observations", "physics", "training"},
     "inverter": INVERTER,
     "accessor": DOORS,
     "cli": {"", "errors", "commands"},

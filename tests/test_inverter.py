@@ -14,7 +14,7 @@ import xarray as xr
 from small_fits import disc, inverter, relative_error
 
 from xdiffice import SSAViscosityInverter
-from xdiffice.inverter import _nondimensional, _relative_weight, _scales
+from xdiffice.nondimensional import nondimensional_points, relative_weight, shelf_scales
 from xdiffice.observations.gather import gather
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from xdiffice.synthetic import uniaxial_shelf
@@ -92,8 +92,8 @@ def test_viscosity_is_proportional_to_the_driving_weight(shelf):
 def test_translation_and_units_change_the_problem_by_rounding_only(shelf):
     def arrays(ds):
         observations = gather(ds)
-        scales = _scales(observations, PhysicalConstants())
-        return _nondimensional(observations, scales), scales
+        scales = shelf_scales(observations, PhysicalConstants())
+        return nondimensional_points(observations, scales), scales
 
     expected, scales = arrays(shelf)
     for other in (
@@ -157,16 +157,16 @@ def test_the_dataset_is_not_changed(shelf):
 
 def test_errors_become_weights_of_mean_one():
     error = np.array([1.0, 2.0, 4.0, 3.0, 2.5])
-    weight = _relative_weight(error, np.zeros(5))
+    weight = relative_weight(error, np.zeros(5))
     assert weight.mean() == pytest.approx(1.0)
     np.testing.assert_allclose(weight / weight[0], error**-2.0)
-    np.testing.assert_array_equal(_relative_weight(None, np.zeros(3)), 1.0)
-    np.testing.assert_allclose(_relative_weight(7 * error, np.zeros(5)), weight)
+    np.testing.assert_array_equal(relative_weight(None, np.zeros(3)), 1.0)
+    np.testing.assert_allclose(relative_weight(7 * error, np.zeros(5)), weight)
 
 
 def test_no_single_datum_rules():
     error = np.array([1e-9, 1.0, 1.0, 1.0, 1e6])
-    weight = _relative_weight(error, np.zeros(5))
+    weight = relative_weight(error, np.zeros(5))
     assert weight[0] == pytest.approx(25 * weight[1])
     assert weight[4] < 1e-10
     assert (np.diff(weight) <= 0).all()
@@ -179,7 +179,7 @@ def test_each_error_weighs_its_own_variable(shelf):
         sigma = 1e-6 * factor * (1 + (x / 1e5) ** 2 + 0.1 * factor * (y / 5e4) ** 2)
         ds[f"{name}_error"] = (("y", "x"), sigma, {"units": ds[name].attrs["units"]})
     observations = gather(ds)
-    batch = _nondimensional(observations, _scales(observations, PhysicalConstants()))
+    batch = nondimensional_points(observations, shelf_scales(observations, PhysicalConstants()))
     for name, found in (
         ("x_velocity", batch.velocity.u_weight),
         ("y_velocity", batch.velocity.v_weight),

@@ -18,25 +18,17 @@ from xdiffice.errors import ParameterError
 from xdiffice.model.fields import Model
 from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
+from xdiffice.nondimensional import nondimensional_points, shelf_scales
 from xdiffice.observations.gather import gather
-from xdiffice.observations.points import Observations
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.rheology import Isotropic
-from xdiffice.physics.scales import Scales, scales_of
 from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.loss import (
-    Batch,
-    FrontBatch,
-    InteriorBatch,
-    ThicknessBatch,
-    VelocityBatch,
-    Weights,
-)
+from xdiffice.training.loss import Weights
 from xdiffice.training.recipe import Recipe, train
 from xdiffice.training.sampling import SampleSizes
 
@@ -220,7 +212,7 @@ class SSAViscosityInverter(BaseEstimator):
             variables=self.variables,
             units=self.units,
         )
-        scales = _scales(observations, self._constants())
+        scales = shelf_scales(observations, self._constants())
         model = self._model()
         recorder = Recorder(progress=self.progress, total=self.max_iterations)
         try:
@@ -228,7 +220,7 @@ class SSAViscosityInverter(BaseEstimator):
                 theta, self.stop_reason_ = train(
                     model,
                     scales.equation_units,
-                    _nondimensional(observations, scales),
+                    nondimensional_points(observations, scales),
                     self._recipe(),
                     budget,
                     recorder,
@@ -365,48 +357,3 @@ class SSAViscosityInverter(BaseEstimator):
                 f"variables={list(names)}: unknown are {unknown}; choose from {', '.join(known)}"
             )
         return names
-
-
-def _scales(observations: Observations, constants: PhysicalConstants) -> Scales:
-    """Scales of a shelf's data."""
-    velocity, thickness, front = observations.velocity, observations.thickness, observations.front
-    x, y = (
-        np.concatenate([getattr(part, axis) for part in (velocity, thickness, front)])
-        for axis in ("x", "y")
-    )
-    return scales_of((x, y), (velocity.u, velocity.v), thickness.h, constants)
-
-
-def _nondimensional(observations: Observations, scales: Scales) -> Batch:
-    """All points of a shelf in the units of the networks."""
-    velocity, thickness = observations.velocity, observations.thickness
-    front, domain = observations.front, observations.domain
-    return Batch(
-        VelocityBatch(
-            scales.x.to_unit(velocity.x),
-            scales.y.to_unit(velocity.y),
-            scales.u.to_unit(velocity.u),
-            scales.v.to_unit(velocity.v),
-            _relative_weight(velocity.u_error, velocity.u),
-            _relative_weight(velocity.v_error, velocity.v),
-        ),
-        ThicknessBatch(
-            scales.x.to_unit(thickness.x),
-            scales.y.to_unit(thickness.y),
-            scales.h.to_unit(thickness.h),
-            _relative_weight(thickness.h_error, thickness.h),
-        ),
-        InteriorBatch(scales.x.to_unit(domain.x), scales.y.to_unit(domain.y)),
-        FrontBatch(scales.x.to_unit(front.x), scales.y.to_unit(front.y), front.n_x, front.n_y),
-    )
-
-
-def _relative_weight(error: np.ndarray | None, values: np.ndarray) -> np.ndarray:
-    """1/σ² over its mean, so that errors redistribute the weight of the data but keep its sum.
-
-    σ is at least a fifth of its median: a single pixel of claimed perfection must not rule.
-    """
-    if error is None:
-        return np.ones_like(values)
-    weight = np.maximum(error, 0.2 * np.median(error)) ** -2.0
-    return weight / np.mean(weight)

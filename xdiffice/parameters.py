@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def check_parameters(estimator: Any) -> None:
         All that do not fit, in one message.
     """
     problems = [
-        f"{name}={value!r}: {must}"
+        f"{name}={shorten(repr(value), 60, placeholder='...')}: {must}"
         for name, (holds, must) in _RULES.items()
         if not holds(value := getattr(estimator, name))
     ]
@@ -45,6 +46,12 @@ def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
         return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
     return holds, f"must be a whole number of at least {least}"
+
+
+def _seed(value: Any) -> bool:
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return 0 <= int(value) < 2**32
+    return value is None or isinstance(value, np.random.RandomState)
 
 
 def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
@@ -71,6 +78,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "max_iterations": _whole(3),
     "tolerance": _NOT_NEGATIVE,
+    "random_state": (
+        _seed,
+        "must be None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState",
+    ),
     "progress": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
     "checkpoint": _one_of(None),
     "width": _whole(2),
