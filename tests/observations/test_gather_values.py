@@ -433,3 +433,22 @@ def test_thickness_on_two_more_grids():
         assert o.thickness.x.size == x.size * y.size
         expected = 400.0 - 1e-3 * o.thickness.x + 5e-4 * o.thickness.y
         assert_allclose(o.thickness.h, expected, rtol=1e-5)
+
+
+def test_thickness_of_a_continent_is_cut_to_the_shelf():
+    whole = gather(shelf())
+    step, x0, y0 = 2000.0, whole.thickness.x.min(), whole.thickness.y.min()
+    continent = xr.Dataset(
+        coords={
+            "x": ("x", x0 + step * np.arange(-60, 80), coordinate_attrs("x")),
+            "y": ("y", y0 + step * np.arange(-50, 70), coordinate_attrs("y")),
+        }
+    )
+    h = 400.0 - 1e-3 * continent["x"] + 5e-4 * continent["y"]
+    found = gather(shelf().drop_vars("thickness"), h.rename("thickness").assign_attrs(units="m"))
+    # One pixel more on each side: the shelf's outline lies between them.
+    assert found.thickness.h.size == (24 + 2) * (18 + 2)
+    assert found.thickness.x.min() == x0 - step
+    assert found.thickness.y.max() == whole.thickness.y.max() + step
+    assert_allclose(found.thickness.h, 400.0 - 1e-3 * found.thickness.x + 5e-4 * found.thickness.y)
+    assert any("beyond the velocity: left out" in note for note in found.notes)

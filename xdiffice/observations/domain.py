@@ -97,23 +97,26 @@ def compare_projections(found: Survey) -> None:
                 found.note(note)
 
 
-def check_overlap(domain: Domain, thickness: ThicknessPoints) -> None:
-    """Check that the thickness is where the velocity is.
+def near_domain(found: Survey, domain: Domain, thickness: ThicknessPoints) -> ThicknessPoints:
+    """Keep the thickness in the box around the domain: a continent's says nothing of one shelf.
 
     Raises
     ------
     CoordinateError
-        If their bounding boxes do not touch, with both extents.
+        If nothing is left, with both extents.
     """
-    apart = (
-        thickness.x.max() < domain.x.min()
-        or thickness.x.min() > domain.x.max()
-        or thickness.y.max() < domain.y.min()
-        or thickness.y.min() > domain.y.max()
-    )
-    if apart:
+    near = np.ones(thickness.x.shape, dtype=bool)
+    for position, centres in ((thickness.x, domain.x), (thickness.y, domain.y)):
+        near &= position >= centres.min() - domain.spacing
+        near &= position <= centres.max() + domain.spacing
+    if not near.any():
         raise CoordinateError(
             "velocity and thickness do not overlap: the velocity has "
             f"{extent_text(domain.x, domain.y)}, the thickness "
             f"{extent_text(thickness.x, thickness.y)}; are they in the same projection and units?"
         )
+    if near.all():
+        return thickness
+    found.note(f"{count(int((~near).sum()), 'thickness value')} beyond the velocity: left out")
+    error = None if thickness.h_error is None else thickness.h_error[near]
+    return ThicknessPoints(thickness.x[near], thickness.y[near], thickness.h[near], error)

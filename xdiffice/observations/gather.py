@@ -22,10 +22,10 @@ from xdiffice.errors import (
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.domain import (
     FloatingIce,
-    check_overlap,
     compare_projections,
     floating_ice,
     make_domain,
+    near_domain,
 )
 from xdiffice.observations.front import (
     check_front_place,
@@ -133,7 +133,7 @@ def assemble(found: Survey) -> Observations | None:
             domain = make_domain(found, velocity, ice)
     if domain is not None and thickness is not None:
         with found.collect():
-            check_overlap(domain, thickness)
+            thickness = near_domain(found, domain, thickness)
     if domain is not None and front is not None:
         with found.collect():
             _check_front(found, front, domain)
