@@ -83,9 +83,10 @@ def test_the_first_stages_take_a_fifth_each_and_never_more_than_300(
     max_iterations, iterations, resample_every
 ):
     recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=100)
-    plan = recipe_module._early_plan(recipe, Budget(50.0, max_iterations))
+    budget = Budget(50.0, max_iterations)
+    plan = recipe_module._early_plan(recipe, budget)
     assert (plan.iterations, plan.resample_every) == (iterations, resample_every)
-    assert plan.seconds == pytest.approx(5.0, abs=0.1)
+    assert plan.seconds == pytest.approx(0.1 * budget.seconds_left, abs=0.1)
     assert recipe_module._early_plan(recipe, Budget(None, 100)).seconds == math.inf
 
 
