@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ from xdiffice.training.loss import Weights
 from xdiffice.training.recipe import Recipe, train
 from xdiffice.training.sampling import SampleSizes
 
+DEFAULT_ITERATIONS = 3000  # where no limit is given
+
 
 class SSAViscosityInverter(BaseEstimator):
     """Infer the viscosity of an ice shelf from its velocity and thickness.
@@ -52,8 +55,9 @@ class SSAViscosityInverter(BaseEstimator):
     max_seconds : float, optional
         Wall time of `fit`, compilation included. Without it only ``max_iterations`` counts, and
         the same ``random_state`` gives the same bits on the same machine.
-    max_iterations : int
-        Quasi-Newton iterations, all stages together.
+    max_iterations : int, optional
+        Quasi-Newton iterations, all stages together. What comes first ends the training; with
+        neither it is after 3000 iterations.
     tolerance : float
         Stop when the loss on fresh samples has not fallen by this share over ten samples.
     random_state : int, numpy.random.RandomState or None
@@ -121,7 +125,7 @@ class SSAViscosityInverter(BaseEstimator):
         subdomains: int = 1,
         *,
         max_seconds: float | None = None,
-        max_iterations: int = 3000,
+        max_iterations: int | None = None,
         tolerance: float = 0.01,
         random_state: Any = 0,
         progress: bool = True,
@@ -201,8 +205,8 @@ class SSAViscosityInverter(BaseEstimator):
         XdifficeError
             The data cannot be used; see `xdiffice.observations.gather.gather`.
         """
-        budget = Budget(self.max_seconds, self.max_iterations)
         check_parameters(self)
+        budget = self._budget()
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         observations = gather(
             velocity,
@@ -214,7 +218,8 @@ class SSAViscosityInverter(BaseEstimator):
         )
         scales = shelf_scales(observations, self._constants())
         model = self._model()
-        recorder = Recorder(progress=self.progress, total=self.max_iterations)
+        known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
+        recorder = Recorder(progress=self.progress, total=known_end)
         try:
             with double_precision():
                 theta, self.stop_reason_ = train(
@@ -319,6 +324,12 @@ class SSAViscosityInverter(BaseEstimator):
         )
         scores = variance_explained(self.model_, observations)
         return float(np.mean([*scores.values()] or np.nan))
+
+    def _budget(self) -> Budget:
+        iterations = self.max_iterations
+        if iterations is None:
+            iterations = DEFAULT_ITERATIONS if self.max_seconds is None else sys.maxsize
+        return Budget(self.max_seconds, iterations)
 
     def _constants(self) -> PhysicalConstants:
         return PhysicalConstants(

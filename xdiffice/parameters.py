@@ -54,6 +54,10 @@ def _seed(value: Any) -> bool:
     return value is None or isinstance(value, np.random.RandomState)
 
 
+def _or_none(holds: Callable[[Any], bool], must: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value is None or holds(value), f"{must}, or None"
+
+
 def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
     def holds(value: Any) -> bool:
         # `type` first: arrays have no truth value, and 1 == True.
@@ -65,18 +69,12 @@ def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
 
 _POSITIVE = (lambda value: _number(value) and value > 0, "must be a positive number")
 _NOT_NEGATIVE = (lambda value: _number(value) and value >= 0, "must be a number of at least 0")
-_NAMES = (
-    lambda value: value is None or isinstance(value, Mapping),
-    "must be None or a mapping of names",
-)
+_NAMES = _or_none(lambda value: isinstance(value, Mapping), "must be a mapping of names")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rheology": _one_of("isotropic"),
     "subdomains": _one_of(1),
-    "max_seconds": (
-        lambda value: value is None or (_number(value) and value > 0),
-        "must be None or a positive number of seconds",
-    ),
-    "max_iterations": _whole(3),
+    "max_seconds": _or_none(*_POSITIVE),
+    "max_iterations": _or_none(*_whole(3)),
     "tolerance": _NOT_NEGATIVE,
     "random_state": (
         _seed,

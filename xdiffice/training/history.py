@@ -20,11 +20,11 @@ class Recorder:
     ----------
     progress : bool
         Whether to draw a bar on standard error.
-    total : int
-        Iterations of a full bar.
+    total : int or None
+        Iterations of a full bar; None where only time ends the training.
     """
 
-    def __init__(self, *, progress: bool, total: int):
+    def __init__(self, *, progress: bool, total: int | None):
         self.rows: list[dict] = []
         self.notes: list[str] = []
         self._bar = tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
