@@ -33,6 +33,11 @@ class Bowl:
 
 
 @dataclass(frozen=True)
+class NewBowl(Bowl):
+    """Not compiled before."""
+
+
+@dataclass(frozen=True)
 class Cliff:
     """The way down leads to a place where nothing is finite: beyond theta[0] = 1."""
 
@@ -243,6 +248,13 @@ def test_seconds_are_kept():
     run = Run(Bowl(), Plan(10**9, 1.0, 20), draw, max_iterations=10**9)
     assert run.outcome.stop_reason == "max_seconds"
     assert 0.8 < time.monotonic() - started < 3.0
+
+
+def test_compilation_is_not_paid_from_the_seconds_of_a_stage():
+    started = time.monotonic()
+    run = Run(NewBowl(), Plan(200, 0.2, 20), lambda k: jnp.asarray(MINIMUM + 0.3 * np.sin(k)))
+    assert time.monotonic() - started > 0.3  # it was compiled
+    assert run.budget.iterations > 50
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,8 @@ class _Search:
         self.done += taken
         self.budget.iterations += taken
         if math.isnan(self.seconds_per_step):
-            self.seconds_per_step = 0.0  # the first call was mostly compilation
+            # The first call was mostly compilation, which is not the stage's share to pay.
+            self.seconds_per_step, self.started = 0.0, time.monotonic()
         else:
             self.seconds_per_step = (time.monotonic() - started) / max(taken, 1)
         self.recorder.advance(taken)
