@@ -268,10 +268,17 @@ def test_iterations_are_exactly_those_asked_for(shelf, max_iterations):
     assert (few.n_iter_, few.stop_reason_) == (max_iterations, "max_iterations")
 
 
+def test_without_any_limit_there_is_one():
+    assert inverter(max_iterations=None)._budget().max_iterations == 3000
+    timed = inverter(max_iterations=None, max_seconds=60)._budget()
+    assert timed.iterations_left > 10**9
+    assert timed.seconds_left < 60
+
+
 def test_seconds_are_kept(shelf):
     inverter(max_iterations=3).fit(shelf)  # compiled
     started = time.monotonic()
-    quick = inverter(max_seconds=4.0, max_iterations=10**7).fit(shelf)
+    quick = inverter(max_seconds=4.0, max_iterations=None).fit(shelf)
     assert quick.stop_reason_ == "max_seconds"
     assert 3.0 < time.monotonic() - started < 9.0
     assert quick.n_iter_ > 100

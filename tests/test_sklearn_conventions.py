@@ -45,6 +45,7 @@ def changed() -> dict:
     return changes | {
         "rheology": "anisotropic",
         "max_seconds": 12.5,
+        "max_iterations": 50,
         "random_state": 7,
         "progress": False,
         "checkpoint": "file",

@@ -68,6 +68,24 @@ def test_stages_start_where_the_one_before_ended():
     assert viscosity.x_front[0] < np.expm1(0.126) ** 2
 
 
+def test_the_front_weighs_more_while_the_motion_is_rough():
+    recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=1)
+    _, _, _, history = run(max_iterations=16, recipe=recipe)
+    weights, anchors = RECIPE.weights, {}
+    for stage, rows in history.groupby("stage"):
+        terms = rows.fillna(0.0)
+        data = weights.velocity * (terms.x_velocity + terms.y_velocity)
+        data = data + weights.thickness * terms.thickness
+        momentum = weights.momentum * (terms.x_momentum + terms.y_momentum)
+        front = weights.front * (terms.x_front + terms.y_front)
+        anchors[stage] = ((rows.loss - data - momentum) / front.where(front > 0)).values
+    np.testing.assert_allclose(anchors["viscosity"], recipe_module.FRONT_ANCHOR, rtol=1e-6)
+    expected = np.ones(anchors["all"].size)
+    expected[:4] = 10.0, 5.0, 2.5, 1.5
+    assert expected.size > 5
+    np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("max_iterations", [3, 7, 20])
 def test_iterations_are_never_more_than_allowed(max_iterations):
     _, _, budget, history = run(max_iterations=max_iterations)
