@@ -52,9 +52,9 @@ def shifted(ds: xr.Dataset, by: float) -> xr.Dataset:
 
 
 def test_the_viscosity_of_an_exact_shelf(fitted, shelf):
-    # Measured: 0.8 % in viscosity; this bound leaves room for other recipes, not for wrong ones.
+    # Measured: 0.3 to 0.5 % in viscosity for three seeds; this leaves room for other recipes.
     result = fitted.predict()
-    assert relative_error(result.viscosity, shelf.viscosity) < 0.03
+    assert relative_error(result.viscosity, shelf.viscosity) < 0.02
     for name, bound in (("x_velocity", 0.005), ("y_velocity", 0.005), ("thickness", 0.003)):
         assert relative_error(result[name], shelf[name]) < bound
     strain = result.effective_strain_rate.values[shelf.x_velocity.notnull().values]
