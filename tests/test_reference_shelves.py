@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import xdiffice
+from xdiffice.cli import main
 from xdiffice.results.comparison import relative_error
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
@@ -31,11 +33,7 @@ def test_viscosity_of_the_synthetic_shelf_is_within_one_percent(seed):
 def test_larsen_c_is_inverted_from_netcdf_to_a_plausible_shelf(tmp_path):
     reference("data_pinns_LarsenC.mat").to_netcdf(tmp_path / "larsen_c.nc")
     arguments = ["invert", str(tmp_path / "larsen_c.nc"), "-o", str(tmp_path / "out.nc")]
-    from xdiffice.cli import main
-
     assert main([*arguments, "--max-seconds", "300", "--quiet"]) == 0
-    import xarray as xr
-
     with (
         xr.open_dataset(tmp_path / "out.nc") as result,
         xr.open_dataset(tmp_path / "larsen_c.nc") as data,

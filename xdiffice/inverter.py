@@ -142,7 +142,7 @@ class SSAViscosityInverter(BaseEstimator):
         velocity_weight: float = 1.0,
         thickness_weight: float = 0.6,
         momentum_weight: float = 0.05,
-        front_weight: float = 0.1,
+        front_weight: float = 0.02,
         ice_density: float = 917.0,
         sea_water_density: float = 1030.0,
         gravity: float = 9.8,

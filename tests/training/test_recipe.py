@@ -81,8 +81,8 @@ def test_the_front_weighs_more_while_the_motion_is_rough():
         anchors[stage] = ((rows.loss - data - momentum) / front.where(front > 0)).values
     np.testing.assert_allclose(anchors["viscosity"], recipe_module.FRONT_ANCHOR, rtol=1e-6)
     expected = np.ones(anchors["all"].size)
-    expected[:4] = 10.0, 5.0, 2.5, 1.5
-    assert expected.size > 5
+    expected[:6] = 50.0, 25.0, 12.0, 6.0, 3.0, 1.5
+    assert expected.size > 7
     np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
 
 

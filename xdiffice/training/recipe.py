@@ -23,8 +23,8 @@ from xdiffice.training.loss import Batch, Sample, Weights, motion_at_residual_po
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
 from xdiffice.training.sampling import SampleSizes, draw
 
-FRONT_ANCHOR = 10.0  # how much more the front weighs while the motion is rough
-_ANCHORS = (10.0, 5.0, 2.5, 1.5)  # over the first samples of the joint stage
+FRONT_ANCHOR = 50.0  # how much more the front weighs while the motion is rough
+_ANCHORS = (50.0, 25.0, 12.0, 6.0, 3.0, 1.5)  # over the first samples of the joint stage
 
 
 @dataclass(frozen=True)
