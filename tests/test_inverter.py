@@ -251,9 +251,8 @@ def test_history(fitted):
     assert (np.diff(history.seconds) >= 0).all()
     assert list(dict.fromkeys(history.stage.values)) == ["motion", "viscosity", "all"]
     last = history.isel(sample=-1)
-    weights = {"velocity": 1.0, "thickness": 0.6, "momentum": 0.05, "front": 0.1}
     total = sum(
-        weights[name.removeprefix("x_").removeprefix("y_")] * float(last[name])
+        getattr(fitted, name.removeprefix("x_").removeprefix("y_") + "_weight") * float(last[name])
         for name in history.data_vars
         if name not in ("stage", "iteration", "evaluations", "seconds", "loss")
     )
