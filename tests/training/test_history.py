@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
@@ -40,6 +41,8 @@ def test_columns():
 def test_history_can_be_written(tmp_path):
     history = recorded().to_dataset()
     history.to_netcdf(tmp_path / "history.nc")
+    with xr.open_dataset(tmp_path / "history.nc") as written:
+        xr.testing.assert_equal(written.load(), history)
 
 
 def test_a_history_of_nothing():
