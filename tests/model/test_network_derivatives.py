@@ -21,24 +21,26 @@ networks = st.builds(
     depth=st.integers(2, 4),
     first_layer=st.sampled_from(["sine", "tanh"]),
     frequency=st.floats(0.1, 10.0),
+    features=st.none() | st.integers(2, 20),
 )
 seeds = st.integers(0, 10_000)
 DERIVATIVES = ("x", "y", "xx", "xy", "yy")
 
 
-def perceptron(network: Network, theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def perceptron(network: Network, theta, x, y, library=np):
     """Evaluate the network as one would write it down, shape (n, n_outputs)."""
-    values, start = np.stack([x, y], axis=1), 0
-    sizes = [2, *[network.width] * network.depth, network.n_outputs]
+    values, start = library.stack([x, y], axis=1), 0
+    features = network.features or network.width
+    sizes = [2, features, *[network.width] * (network.depth - 1), network.n_outputs]
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
         weight = theta[start : start + n_in * n_out].reshape(n_in, n_out)
         start += n_in * n_out
         values = values @ weight + theta[start : start + n_out]
         start += n_out
         if number == 0 and network.first_layer == "sine":
-            values = np.sin(values)
+            values = library.sin(values)
         elif number < network.depth:
-            values = np.tanh(values)
+            values = library.tanh(values)
     assert start == theta.size == network.n_parameters
     return values
 
@@ -66,30 +68,55 @@ def test_values_are_those_of_a_perceptron(network, seed):
     assert all(jet[1:] == (None,) * 5 for jet in jets)
 
 
+def automatic(network: Network, theta, x, y) -> list:
+    """Derivatives of the perceptron by automatic differentiation, each of shape (n, n_outputs)."""
+
+    def values(x, y):
+        return perceptron(network, theta, x[None], y[None], jnp)[0]
+
+    @jax.vmap
+    def all_derivatives(x, y):
+        gradient = jax.jacfwd(values, (0, 1))(x, y)
+        (xx, xy), (_, yy) = jax.jacfwd(jax.jacfwd(values, (0, 1)), (0, 1))(x, y)
+        return [*gradient, xx, xy, yy]
+
+    return all_derivatives(x, y)
+
+
 @settings(max_examples=10, deadline=None)
 @given(network=networks, seed=seeds)
 def test_derivatives_are_those_of_automatic_differentiation(network, seed):
     theta, (x, y) = parameters(network, seed), points(seed, 4)
     with double_precision():
-        theta = jnp.asarray(theta)
-
-        def values(x, y):
-            return jnp.stack([jet.value[0] for jet in network.jets(theta, x[None], y[None], 0)])
-
-        @jax.jit
-        @jax.vmap
-        def reverse_mode(x, y):
-            gradient = jax.jacrev(values, (0, 1))(x, y)
-            (xx, xy), (yx, yy) = jax.jacfwd(jax.jacrev(values, (0, 1)), (0, 1))(x, y)
-            return (*gradient, xx, xy, yy, yx)
-
-        *expected, yx = reverse_mode(jnp.asarray(x), jnp.asarray(y))
+        expected = jax.jit(lambda x, y: automatic(network, theta, x, y))(x, y)
         jets = jax.jit(lambda x, y: network.jets(theta, x, y, 2))(x, y)
-    np.testing.assert_allclose(yx, expected[3], rtol=1e-9, atol=1e-9 * np.abs(yx).max())
     for name, truth in zip(DERIVATIVES, expected, strict=True):
         found = np.stack([getattr(jet, name) for jet in jets], axis=1)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, truth, atol=1e-10 * np.abs(truth).max(), err_msg=name)
+
+
+@settings(max_examples=6, deadline=None)
+@given(network=networks, seed=seeds, order=st.integers(0, 2))
+def test_the_gradient_of_the_parameters_is_that_of_automatic_differentiation(network, seed, order):
+    # A sum of all streams with random factors: what the reverse pass has to carry back.
+    theta, (x, y) = parameters(network, seed), points(seed, 4)
+    n_streams = (1, 3, 6)[order]
+    factors = np.random.default_rng(seed).normal(size=(n_streams, 4, network.n_outputs))
+
+    def ours(theta):
+        jets = network.jets(theta, x, y, order)
+        streams = [jnp.stack([jet[k] for jet in jets], axis=1) for k in range(n_streams)]
+        return sum(jnp.sum(f * jnp.sin(s)) for f, s in zip(factors, streams, strict=True))
+
+    def plain(theta):
+        streams = [perceptron(network, theta, x, y, jnp), *automatic(network, theta, x, y)]
+        return sum(jnp.sum(f * jnp.sin(s)) for f, s in zip(factors, streams, strict=False))
+
+    with double_precision():
+        theta = jnp.asarray(theta)
+        found, expected = jax.jit(jax.grad(ours))(theta), jax.jit(jax.grad(plain))(theta)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
 
 
 @settings(max_examples=6, deadline=None)

@@ -6,18 +6,17 @@ in reverse except the loss, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from xdiffice.model.layers import first_layer, last_layer, tanh_layer
 from xdiffice.physics.jets import Jet
 
 Layers = list[tuple[jax.Array, jax.Array]]
-Streams = list[jax.Array]  # value; with order 1 also x, y; with order 2 also xx, xy, yy
 
 
 @dataclass(frozen=True)
@@ -37,18 +36,23 @@ class Network:
         Largest scale of the sine layer's angular frequencies, radians per half extent. Unit by
         unit the standard deviation rises geometrically from a quarter of it, so that smooth and
         detailed fields are both within reach.
+    features : int, optional
+        Units of the first hidden layer, if not ``width``. Detail in the plane costs few
+        parameters there, two weights and a bias per unit.
     """
 
     n_outputs: int
     width: int
     depth: int
     first_layer: Literal["sine", "tanh"] = "sine"
-    frequency: float = 4.0
+    frequency: float = field(default=4.0, compare=False)  # no part of what is compiled
+    features: int | None = None
 
     @property
     def sizes(self) -> list[int]:
         """Units of all layers, from the two coordinates to the outputs."""
-        return [2, *[self.width] * self.depth, self.n_outputs]
+        features = self.width if self.features is None else self.features
+        return [2, features, *[self.width] * (self.depth - 1), self.n_outputs]
 
     @property
     def n_parameters(self) -> int:
@@ -95,61 +99,9 @@ class Network:
         list of Jet
             One for each output; arrays of shape (n,).
         """
-        first = _sine if self.first_layer == "sine" else _tanh
         (weight, bias), *hidden, (last_weight, last_bias) = self.layers(theta)
-        streams = _first_layer(first, weight, bias, x, y, order)
+        streams = first_layer(self.first_layer, weight, bias, x, y, order)
         for weight, bias in hidden:
-            streams = _activate(_tanh, _affine(streams, weight, bias), order)
-        streams = _affine(streams, last_weight, last_bias)
-        return [Jet(*(stream[:, k] for stream in streams)) for k in range(self.n_outputs)]
-
-
-def _affine(streams: Streams, weight: jax.Array, bias: jax.Array) -> Streams:
-    """Multiply all streams by the weight; the bias moves the value only.
-
-    One product for each: stacked into one array they would have to be copied twice per layer,
-    which costs more than the larger product saves.
-    """
-    value, *derivatives = (stream @ weight for stream in streams)
-    return [value + bias, *derivatives]
-
-
-def _tanh(z: jax.Array, order: int) -> tuple[jax.Array, ...]:
-    value = jnp.tanh(z)
-    first = 1 - value * value
-    return (value, first, -2 * value * first)[: order + 1]
-
-
-def _sine(z: jax.Array, order: int) -> tuple[jax.Array, ...]:
-    value = jnp.sin(z)
-    return (value, jnp.cos(z), -value)[: order + 1]
-
-
-def _first_layer(activation, weight, bias, x, y, order: int) -> Streams:
-    """First hidden layer: its argument is linear in x and y, so no product carries streams."""
-    w_x, w_y = weight
-    value, *slopes = activation(x[:, None] * w_x + y[:, None] * w_y + bias, order)
-    streams = [value]
-    if order >= 1:
-        streams += [slopes[0] * w_x, slopes[0] * w_y]
-    if order >= 2:
-        streams += [slopes[1] * (w_x * w_x), slopes[1] * (w_x * w_y), slopes[1] * (w_y * w_y)]
-    return streams
-
-
-def _activate(activation, streams: Streams, order: int) -> Streams:
-    """Chain rule of an activation up to second order, for all streams."""
-    z, *z_derivatives = streams
-    value, *slopes = activation(z, order)
-    out = [value]
-    if order >= 1:
-        z_x, z_y = z_derivatives[:2]
-        out += [slopes[0] * z_x, slopes[0] * z_y]
-    if order >= 2:
-        z_xx, z_xy, z_yy = z_derivatives[2:]
-        out += [
-            slopes[0] * z_xx + slopes[1] * (z_x * z_x),
-            slopes[0] * z_xy + slopes[1] * (z_x * z_y),
-            slopes[0] * z_yy + slopes[1] * (z_y * z_y),
-        ]
-    return out
+            streams = tanh_layer(weight, bias, streams)
+        streams = last_layer(last_weight, last_bias, streams)
+        return [Jet(*(stream[k] for stream in streams)) for k in range(self.n_outputs)]

@@ -1,7 +1,7 @@
 """How one objective is minimised: compiled chunks, new samples between them, a reason to stop.
 
-Self-scaled BFGS with a strong-Wolfe line search runs on the device; between chunks the host
-draws a sample, writes the history, looks at the clock and keeps the best parameters.
+Self-scaled quasi-Newton steps with a strong-Wolfe line search run on the device; between chunks
+the host draws a sample, writes the history, looks at the clock and keeps the best parameters.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ import optax
 
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.optimizers import (
-    SelfScaledBFGSState,
+from xdiffice.training.line_search import Bracket, judged, opened
+from xdiffice.training.quasi_newton import (
+    Family,
+    block_sizes,
     forget_previous_step,
-    scale_by_self_scaled_bfgs,
+    in_blocks,
+    scale_by_self_scaled,
 )
 
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
 MAX_RESTARTS = 3  # without progress in between
-
-_bfgs = scale_by_self_scaled_bfgs()
-_line_search = optax.scale_by_zoom_linesearch(
-    max_linesearch_steps=20, slope_rtol=1e-4, curv_rtol=0.9, initial_guess_strategy="one"
-)
 
 
 class Point(NamedTuple):
@@ -41,6 +39,20 @@ class Point(NamedTuple):
     theta: jax.Array
     value: jax.Array
     gradient: jax.Array
+
+
+class Search(NamedTuple):
+    """What the compiled loop carries from one evaluation to the next."""
+
+    point: Point  # where the line starts
+    direction: jax.Array
+    slope: jax.Array
+    bracket: Bracket
+    curvature: Any  # state of the quasi-Newton transformation
+    fresh: jax.Array  # the sample is new: the point itself must be evaluated first
+    stalled: jax.Array  # no lower point along the line
+    steps: jax.Array
+    evaluations: jax.Array
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class Plan:
         Stop when the loss on fresh samples has not fallen by this share in ``patience`` samples.
     patience : int
         Samples without progress that are endured.
+    family : {"bfgs", "broyden"}
+        Quasi-Newton update.
     """
 
     iterations: int
@@ -66,6 +80,7 @@ class Plan:
     resample_every: int
     tolerance: float = 0.0
     patience: int = 10
+    family: Family = "bfgs"
 
 
 @dataclass(frozen=True)
@@ -76,47 +91,99 @@ class Outcome:
     stop_reason: str
 
 
-@functools.partial(jax.jit, static_argnames="objective")
-def _evaluate(objective, theta, sample):
-    (value, terms), gradient = jax.value_and_grad(objective, has_aux=True)(theta, sample)
-    return Point(theta, value, gradient), terms
+@functools.partial(jax.jit, static_argnames=("objective", "family"), donate_argnames="search")
+def _advance(objective, family: Family, search: Search, sample, n):
+    """Take up to n steps; ends earlier where the line search finds no lower point.
 
-
-@functools.partial(jax.jit, static_argnames="objective", donate_argnames="hessian")
-def _advance(objective, point: Point, hessian: SelfScaledBFGSState, sample, n):
-    """Take up to n steps; ends earlier where the line search finds no lower point."""
-
-    def loss(theta):
-        return objective(theta, sample)[0]
+    Every pass of the loop evaluates the loss once: at the start of a fresh sample, or at a trial
+    of the line search. Also returns the terms of the loss at the last point that was accepted.
+    """
+    quasi_newton = transformation(family, search.direction.size)
+    evaluate = jax.value_and_grad(lambda theta: objective(theta, sample), has_aux=True)
 
     def unfinished(carry):
-        k, _, _, _, stalled = carry
-        return (k < n) & ~stalled
+        search, _ = carry
+        return (search.fresh | (search.steps < n)) & ~search.stalled
 
-    def step(carry):
-        k, evaluations, point, hessian, _ = carry
-        product, hessian = _bfgs.update(point.gradient, hessian, point.theta)
-        update, search = _line_search.update(
-            -product,
-            _line_search.init(point.theta),
-            point.theta,
-            value=point.value,
-            grad=point.gradient,
-            value_fn=loss,
+    def turned(search, point):
+        """Choose the direction of the next line."""
+        curvature = jax.lax.cond(
+            search.fresh, forget_previous_step, lambda state: state, search.curvature
         )
-        stalled = ~(search.value < point.value)
-        new = Point(point.theta + update, search.value, search.grad)
-        new = jax.tree.map(lambda a, b: jnp.where(stalled, a, b), point, new)
-        evaluations += search.info.num_linesearch_steps
-        return k + 1, evaluations, new, hessian, stalled
+        product, curvature = quasi_newton.update(point.gradient, curvature, point.theta)
+        slope = -(product @ point.gradient)
+        return search._replace(
+            point=point,
+            direction=-product,
+            slope=slope,
+            bracket=opened(point.value, slope),
+            curvature=curvature,
+            fresh=jnp.asarray(False),
+            stalled=~(slope < 0),  # also where it is not a number
+            steps=search.steps + jnp.where(search.fresh, 0, 1),
+        )
 
-    return jax.lax.while_loop(unfinished, step, (0, 0, point, hessian, jnp.asarray(False)))
+    def evaluated(carry):
+        search, terms = carry
+        step = jnp.where(search.fresh, 0.0, search.bracket.trial)
+        # No 0 · ∞: at a fresh sample the direction is an old one.
+        theta = search.point.theta + jnp.where(search.fresh, 0.0, step * search.direction)
+        (value, new_terms), gradient = evaluate(theta)
+        finite = jnp.isfinite(value) & jnp.isfinite(gradient).all()
+        verdict = judged(
+            search.bracket, search.point.value, search.slope, value,
+            gradient @ search.direction, finite,
+        )  # fmt: skip
+        accepted = search.fresh | verdict.accepted
+        search = search._replace(evaluations=search.evaluations + 1)
+
+        def refined(search, point):
+            failed = verdict.failed
+            return search._replace(
+                bracket=verdict.bracket,
+                stalled=failed,
+                steps=search.steps + jnp.where(failed, 1, 0),
+            )
+
+        search = jax.lax.cond(accepted, turned, refined, search, Point(theta, value, gradient))
+        terms = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new_terms, terms)
+        return search, terms
+
+    _, shapes = jax.eval_shape(objective, search.point.theta, sample)
+    terms = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.lax.while_loop(unfinished, evaluated, (search, terms))
+
+
+def transformation(family: Family, n: int) -> optax.GradientTransformationExtraArgs:
+    """Return the quasi-Newton transformation for n parameters, in blocks where they are many."""
+    return in_blocks(scale_by_self_scaled(family), block_sizes(n))
+
+
+def _begin(family: Family, theta: np.ndarray) -> Search:
+    """State before the first evaluation; every array has a buffer of its own, to be donated."""
+
+    def zero(dtype=theta.dtype):
+        return jnp.zeros((), dtype)
+
+    point = Point(jnp.array(theta), zero(), jnp.zeros_like(theta))
+    bracket = Bracket(zero(), zero(jnp.int32), *(zero() for _ in Bracket._fields[2:]))
+    return Search(
+        point,
+        jnp.zeros_like(theta),
+        zero(),
+        bracket,
+        transformation(family, theta.size).init(jnp.array(theta)),
+        jnp.asarray(True),
+        jnp.asarray(False),
+        zero(jnp.int32),
+        zero(jnp.int32),
+    )
 
 
 def minimise(
     objective: Any,
     theta: np.ndarray,
-    draw: Callable[[], Any],
+    draw: Callable[[np.ndarray], Any],
     plan: Plan,
     budget: Budget,
     recorder: Recorder,
@@ -126,11 +193,12 @@ def minimise(
     Parameters
     ----------
     objective : callable
-        ``objective(theta, sample) -> (loss, terms)``; hashable, the key of the compilation.
+        ``objective(theta, sample) -> (loss, terms)``; hashable, the key of the compilation. Its
+        ``weighed(terms, sample)`` is the loss of given terms: samples may differ in their weights.
     theta : ndarray, shape (n,)
         Where to start.
     draw : callable
-        Makes a sample; its arrays keep their shapes from call to call.
+        Makes a sample, given the parameters; its arrays keep their shapes from call to call.
     plan : Plan
         Limits of this objective.
     budget : Budget
@@ -143,62 +211,68 @@ def minimise(
     Outcome
         The parameters with the lowest loss on a fresh sample, which they had not been fitted to.
     """
-    search = _Search(objective, jnp.asarray(theta), plan, budget, recorder)
+    descent = _Descent(objective, theta, plan, budget, recorder)
     try:
-        while search.stop_reason is None:
-            search.use(draw())
-        reason = search.stop_reason
+        while descent.stop_reason is None:
+            descent.use(draw(descent.theta))
+        reason = descent.stop_reason
         if reason != "not_finite":
-            search.judge(draw())
+            descent.judge(draw(descent.theta))
     except KeyboardInterrupt:
         reason = "interrupted"
-        search.keep_last()
-    return Outcome(np.asarray(search.best_theta), reason)
+        descent.keep_last()
+    return Outcome(descent.best_theta, reason)
 
 
-class _Search:
+class _Descent:
     """The host's side of `minimise`: what is known between two chunks."""
 
     def __init__(self, objective, theta, plan, budget, recorder):
         self.objective, self.plan, self.budget, self.recorder = objective, plan, budget, recorder
-        self.theta = self.best_theta = theta
-        self.hessian = _bfgs.init(theta)
-        self.best_value = math.inf
-        self.milestone, self.samples_since = math.inf, 0
+        self.search = _begin(plan.family, theta)
+        self.theta = self.best_theta = np.array(theta)  # the search's own buffers are donated
+        self.best_terms: Any = None
+        self.milestone_terms: Any = None
+        self.samples_since = 0
         self.restarts = self.done = 0
         self.seconds_per_step = math.nan
         self.started = time.monotonic()
         self.stop_reason: str | None = None
 
-    def judge(self, sample):
+    def judge(self, sample) -> tuple[float, dict[str, float]]:
         """Evaluate the loss on a fresh sample, record it, keep the parameters if they are best."""
-        point, terms = _evaluate(self.objective, self.theta, sample)
-        value = float(point.value)
+        fresh, going = jnp.asarray(True), jnp.asarray(False)
+        terms = self._run(self.search._replace(fresh=fresh, stalled=going), sample, 0)
+        value = float(self.search.point.value)
         self.recorder.record(self.objective.name, self.budget, value, terms)
-        if value < self.best_value:
-            self.best_value, self.best_theta = value, self.theta
-        return point
+        terms = {name: float(term) for name, term in terms.items()}
+        if value < self._weighed(self.best_terms, sample):
+            self.best_terms, self.best_theta = terms, self.theta
+        return value, terms
+
+    def _weighed(self, terms, sample) -> float:
+        """Loss of earlier terms, had they been met with the weights of this sample."""
+        return math.inf if terms is None else float(self.objective.weighed(terms, sample))
 
     def use(self, sample) -> None:
         """Judge a fresh sample, then minimise on it until the next one is due."""
-        point = self.judge(sample)
-        if not math.isfinite(point.value):
+        value, terms = self.judge(sample)
+        if not math.isfinite(value):
             self._restart("not_finite")
             return
-        if self._hopeless(float(point.value)):
+        if self._hopeless(value, terms, sample):
             self.stop_reason = "tolerance"
             return
-        self.hessian = forget_previous_step(self.hessian)
-        begun, stalled = self.done, False
+        begun = self.done
         end = min(begun + self.plan.resample_every, self.plan.iterations)
-        while self.done < end and not stalled:
+        while self.done < end and not self.search.stalled:
             n = min(end - self.done, self._affordable())
             if n < 1:
                 self.stop_reason = "max_seconds"
                 return
-            point, stalled = self._advance(point, sample, n)
+            self._run(self.search, sample, n)
         # Counted on the sample, not in a chunk: the clock must not decide about a restart.
-        if stalled and self.done - begun <= 1:
+        if self.search.stalled and self.done - begun <= 1:
             self._restart("line_search")
         else:
             self.restarts = 0
@@ -207,39 +281,41 @@ class _Search:
 
     def keep_last(self) -> None:
         """After an interruption the last parameters count, for they had no fresh sample yet."""
-        if self.done and bool(jnp.isfinite(self.theta).all()):
+        if self.done and np.isfinite(self.theta).all():
             self.best_theta = self.theta
 
-    def _advance(self, point, sample, n):
+    def _run(self, search, sample, n):
+        """Take up to n steps on the device; return the terms of the loss."""
         started = time.monotonic()
-        k, evaluations, point, self.hessian, stalled = _advance(
-            self.objective, point, self.hessian, sample, n
-        )
-        taken = int(k)
-        self.budget.evaluations += int(evaluations)
-        self.theta = point.theta
+        counts = (jnp.zeros((), jnp.int32) for _ in range(2))
+        search = search._replace(**dict(zip(("steps", "evaluations"), counts, strict=True)))
+        self.search, terms = _advance(self.objective, self.plan.family, search, sample, n)
+        self.theta = np.array(self.search.point.theta)
+        taken = int(self.search.steps)
         self.done += taken
         self.budget.iterations += taken
+        self.budget.evaluations += int(self.search.evaluations)
         if math.isnan(self.seconds_per_step):
             # The first call was mostly compilation, which is not the stage's share to pay.
             self.seconds_per_step, self.started = 0.0, time.monotonic()
-        else:
-            self.seconds_per_step = (time.monotonic() - started) / max(taken, 1)
+        elif taken:
+            self.seconds_per_step = (time.monotonic() - started) / taken
         self.recorder.advance(taken)
-        return point, bool(stalled)
+        return terms
 
     def _affordable(self) -> int:
         """Return the number of steps until the next look at the clock."""
         if not self.seconds_per_step > 0:
-            return 1 if math.isnan(self.seconds_per_step) else 5
+            return 5  # not measured yet
         spent = time.monotonic() - self.started
         left = min(self.plan.seconds - spent, self.budget.seconds_left)
         steps = min(SECONDS_PER_CALL, left) / self.seconds_per_step
         return int(steps) if left < SECONDS_PER_CALL else max(1, int(steps))
 
-    def _hopeless(self, value: float) -> bool:
-        if value < self.milestone * (1 - self.plan.tolerance):
-            self.milestone, self.samples_since = value, 0
+    def _hopeless(self, value: float, terms, sample) -> bool:
+        milestone = self._weighed(self.milestone_terms, sample)
+        if value < milestone * (1 - self.plan.tolerance):
+            self.milestone_terms, self.samples_since = terms, 0
             return False
         self.samples_since += 1
         return self.plan.tolerance > 0 and self.samples_since > self.plan.patience
@@ -250,6 +326,6 @@ class _Search:
         if self.restarts > MAX_RESTARTS:
             self.stop_reason = trouble
             return
+        self.search = _begin(self.plan.family, self.best_theta)
         self.theta = self.best_theta
-        self.hessian = _bfgs.init(self.theta)
         self.recorder.note(f"{trouble}: restarted from the best parameters")

@@ -64,6 +64,20 @@ class Batch(NamedTuple):
     front: FrontBatch
 
 
+class Shares(NamedTuple):
+    """Share of each point in the mean over its kind; a number where all have the same."""
+
+    velocity: Array | float
+    thickness: Array | float
+    interior: Array | float
+    front: Array | float
+
+
+def even_shares(batch: Batch) -> Shares:
+    """Shares of plain means."""
+    return Shares(*(1 / points.x.shape[0] for points in batch))
+
+
 class Weights(NamedTuple):
     """Weights of the terms of the loss."""
 
@@ -84,15 +98,15 @@ class Sample(NamedTuple):
 Terms = dict[str, jax.Array]
 
 
-def misfit_terms(model: Model, theta_motion: jax.Array, batch: Batch) -> Terms:
+def misfit_terms(model: Model, theta_motion: jax.Array, batch: Batch, shares: Shares) -> Terms:
     """Weighted mean squares of u, v and h minus data, in units of two standard deviations."""
     velocity, thickness = batch.velocity, batch.thickness
     u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
     _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
     return {
-        "x_velocity": jnp.mean(velocity.u_weight * (u - velocity.u) ** 2),
-        "y_velocity": jnp.mean(velocity.v_weight * (v - velocity.v) ** 2),
-        "thickness": jnp.mean(thickness.weight * (h - thickness.h) ** 2),
+        "x_velocity": jnp.sum(shares.velocity * velocity.u_weight * (u - velocity.u) ** 2),
+        "y_velocity": jnp.sum(shares.velocity * velocity.v_weight * (v - velocity.v) ** 2),
+        "thickness": jnp.sum(shares.thickness * thickness.weight * (h - thickness.h) ** 2),
     }
 
 
@@ -107,10 +121,10 @@ def motion_at_residual_points(
     )
 
 
-def residual_terms(
+def residuals(
     model: Model, theta_viscosity: jax.Array, motions: tuple[Motion, Motion], batch: Batch
-) -> Terms:
-    """Mean squares of the residuals of momentum (ρ g' h0² / L) and front stress (ρ g' h0)."""
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Residuals in x and y: of momentum (ρ g' h0² / L), of the front's stress (ρ g' h0)."""
     interior, front = batch.interior, batch.front
     inside, edge = motions
     mu_h, mu_v = model.viscosity_at(theta_viscosity, interior.x, interior.y, order=1)
@@ -118,11 +132,23 @@ def residual_terms(
     mu_h, mu_v = model.viscosity_at(theta_viscosity, front.x, front.y, order=0)
     normal = (front.n_x, front.n_y)
     stress = front_residual(edge.u, edge.v, edge.h.value, mu_h.value, mu_v.value, normal)
+    return momentum, stress
+
+
+def residual_terms(
+    model: Model,
+    theta_viscosity: jax.Array,
+    motions: tuple[Motion, Motion],
+    batch: Batch,
+    shares: Shares,
+) -> Terms:
+    """Mean squares of the residuals of momentum and front."""
+    momentum, stress = residuals(model, theta_viscosity, motions, batch)
     return {
-        "x_momentum": jnp.mean(momentum[0] ** 2),
-        "y_momentum": jnp.mean(momentum[1] ** 2),
-        "x_front": jnp.mean(stress[0] ** 2),
-        "y_front": jnp.mean(stress[1] ** 2),
+        "x_momentum": jnp.sum(shares.interior * momentum[0] ** 2),
+        "y_momentum": jnp.sum(shares.interior * momentum[1] ** 2),
+        "x_front": jnp.sum(shares.front * stress[0] ** 2),
+        "y_front": jnp.sum(shares.front * stress[1] ** 2),
     }
 
 

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import jax
 
 from xdiffice.model.fields import Model, Motion
+from xdiffice.training.blocks import in_blocks, suitable_number, summed
 from xdiffice.training.loss import (
     Sample,
     Terms,
+    even_shares,
     misfit_terms,
     motion_at_residual_points,
     residual_terms,
@@ -31,8 +33,12 @@ class FitMotion:
 
     def __call__(self, theta_motion: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
-        terms = misfit_terms(self.model, theta_motion, sample.batch)
-        return total(terms, sample.weights), terms
+        terms = misfit_terms(self.model, theta_motion, sample.batch, even_shares(sample.batch))
+        return self.weighed(terms, sample), terms
+
+    def weighed(self, terms: Terms, sample: Sample) -> jax.Array:
+        """Loss of given terms with the weights of a sample."""
+        return total(terms, sample.weights)
 
 
 class FrozenMotionSample(NamedTuple):
@@ -54,8 +60,14 @@ class FitViscosity:
     ) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
         sample = frozen.sample
-        terms = residual_terms(self.model, theta_viscosity, frozen.motions, sample.batch)
-        return total(terms, sample.weights), terms
+        terms = residual_terms(
+            self.model, theta_viscosity, frozen.motions, sample.batch, even_shares(sample.batch)
+        )
+        return self.weighed(terms, frozen), terms
+
+    def weighed(self, terms: Terms, frozen: FrozenMotionSample) -> jax.Array:
+        """Loss of given terms with the weights of a sample."""
+        return total(terms, frozen.sample.weights)
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,18 @@ class FitAll:
 
     def __call__(self, theta: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
+        blocks = in_blocks(sample.batch, suitable_number(sample.batch))
+        return summed(self._share, theta, (sample.units, sample.weights), blocks)
+
+    def _share(self, theta, shared, block):
+        """Share of a block of points in the loss and its terms."""
+        (units, weights), (batch, shares) = shared, block
         motion, viscosity = self.model.split(theta)
-        motions = motion_at_residual_points(self.model, motion, sample.batch, sample.units)
-        terms = misfit_terms(self.model, motion, sample.batch)
-        terms |= residual_terms(self.model, viscosity, motions, sample.batch)
-        return total(terms, sample.weights), terms
+        motions = motion_at_residual_points(self.model, motion, batch, units)
+        terms = misfit_terms(self.model, motion, batch, shares)
+        terms |= residual_terms(self.model, viscosity, motions, batch, shares)
+        return total(terms, weights), terms
+
+    def weighed(self, terms: Terms, sample: Sample) -> jax.Array:
+        """Loss of given terms with the weights of a sample."""
+        return total(terms, sample.weights)

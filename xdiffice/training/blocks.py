@@ -1,0 +1,108 @@
+"""A loss over many points, block by block: the streams of all layers stay in the processor's cache.
+
+Value and gradient of a block are computed in one go, then those of the next; nothing but the sum is
+kept for the way back. All kinds of points are in every block, so that they can be worked on side by
+side.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from xdiffice.training.loss import Batch, Shares
+
+INTERIOR_POINTS = 500  # in a block; the optimum is flat
+
+
+def in_blocks(batch: Batch, n_blocks: int) -> tuple[Batch, Shares]:
+    """Cut all points into blocks of equal size.
+
+    Parameters
+    ----------
+    batch : Batch
+        Arrays of shape (n,), n for each kind of points.
+    n_blocks : int
+        Number of blocks.
+
+    Returns
+    -------
+    batch : Batch
+        Arrays of shape (n_blocks, ⌈n / n_blocks⌉), filled up with the first point.
+    shares : Shares
+        Of the same shapes: 1/n, and 0 for what fills up.
+    """
+
+    def cut(array):
+        filled = -array.shape[0] % n_blocks
+        array = jnp.concatenate([array, jnp.broadcast_to(array[:1], (filled,))])
+        return array.reshape(n_blocks, -1)
+
+    def share(points):
+        n, dtype = points.x.shape[0], points.x.dtype
+        filled = jnp.zeros(-n % n_blocks, dtype)
+        even = jnp.full(n, 1 / n, dtype)
+        return jnp.concatenate([even, filled]).reshape(n_blocks, -1)
+
+    return jax.tree.map(cut, batch), Shares(*(share(points) for points in batch))
+
+
+def suitable_number(batch: Batch) -> int:
+    """Return the number of blocks that suits the machine; one where no cache is to be kept."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return max(1, round(batch.interior.x.shape[0] / INTERIOR_POINTS))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def summed(function: Any, theta: jax.Array, shared: Any, blocks: Any) -> tuple[jax.Array, Any]:
+    """Sum a function over blocks.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(theta, shared, block) -> (value, terms)``; hashable.
+    theta : Array, shape (n,)
+        Parameters: what the sum of the values can be differentiated by, once and in reverse.
+    shared, blocks : pytree
+        The same for all blocks, and with a leading axis of blocks.
+
+    Returns
+    -------
+    tuple of Array and pytree
+        Sums of values and terms.
+    """
+    zero = _zeros(function, theta, shared, blocks)
+    return jax.lax.scan(
+        lambda total, block: (_added(total, function(theta, shared, block)), None), zero, blocks
+    )[0]
+
+
+def _forward(function, theta, shared, blocks):
+    def add(total, block):
+        block_total = jax.value_and_grad(function, has_aux=True)(theta, shared, block)
+        return _added(total, block_total), None
+
+    zero = _zeros(function, theta, shared, blocks), jnp.zeros_like(theta)
+    return jax.lax.scan(add, zero, blocks)[0]
+
+
+def _backward(function, gradient, cotangents):
+    del function
+    return cotangents[0] * gradient, None, None
+
+
+summed.defvjp(_forward, _backward)
+
+
+def _zeros(function, theta, shared, blocks):
+    first = jax.tree.map(lambda leaf: leaf[0], blocks)
+    shapes = jax.eval_shape(function, theta, shared, first)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def _added(one, other):
+    return jax.tree.map(jnp.add, one, other)
