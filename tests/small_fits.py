@@ -16,6 +16,7 @@ SMALL: dict[str, Any] = {
     "progress": False,
     "width": 12,
     "depth": 2,
+    "features": 12,
     "n_velocity": 400,
     "n_thickness": 300,
     "n_interior": 200,

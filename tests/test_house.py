@@ -18,7 +18,14 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Room -> what it may import of ours, besides itself. "" is the package itself (its version).
 RESULTS = {"", "errors", "physics", "model", "observations"}
-INVERTER = RESULTS | {"training", "results", "parameters", "nondimensional"}
+INVERTER = RESULTS | {
+    "training",
+    "results",
+    "parameters",
+    "nondimensional",
+    "super_observations",
+    "choices",
+}
 DOORS = {"errors", "inverter", "observations", "results"}
 ALLOWED = {
     "errors": set(),
@@ -30,6 +37,8 @@ ALLOWED = {
     "synthetic": {"errors", "observations", "physics"},
     "parameters": {"errors"},
     "nondimensional": {"errors", "observations", "physics", "training"},
+    "super_observations": {"training"},
+    "choices": set(),
     "inverter": INVERTER,
     "accessor": DOORS,
     "cli": {"", "errors", "commands"},

@@ -15,11 +15,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from xdiffice.choices import Choices, automatic_choices
 from xdiffice.errors import ParameterError
 from xdiffice.model.fields import Model
 from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
-from xdiffice.nondimensional import nondimensional_points, shelf_scales
+from xdiffice.nondimensional import nondimensional_points, shelf_scales, typical_errors
 from xdiffice.observations.gather import gather
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.constants import PhysicalConstants
@@ -27,9 +28,10 @@ from xdiffice.physics.rheology import Isotropic
 from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
+from xdiffice.super_observations import detail, super_observations
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.loss import Weights
+from xdiffice.training.loss import Batch, Weights
 from xdiffice.training.recipe import Recipe, train
 from xdiffice.training.sampling import SampleSizes
 
@@ -67,21 +69,31 @@ class SSAViscosityInverter(BaseEstimator):
     checkpoint : None
         Reserved for the path of a checkpoint; not in this version.
     width, depth : int
-        Units of a hidden layer, and number of hidden layers, of both networks.
+        Units of a hidden layer, and number of hidden layers, of both networks. This and what is
+        None below is chosen by the detail of the data, see `choices_`.
     first_layer : {"sine", "tanh"}
         Activation of the first hidden layer.
-    frequency : float
+    features : int, optional
+        Units of the first hidden layer.
+    frequency : float, optional
         Largest scale of the sine layer's angular frequencies, radians per half length of the
         shelf; the units' standard deviations rise to it from a quarter. Higher resolves finer
         detail, and noise.
-    n_velocity, n_thickness, n_interior, n_front : int
-        Points in a sample: velocity and thickness data, points at which the momentum balance is
-        asked for, front points.
+    n_velocity, n_thickness : int, optional
+        Data in a sample. Where there are more, noisy data are replaced by means over slightly more
+        blocks than that.
+    n_interior, n_front : int, optional
+        Points in a sample at which the momentum balance and the front's condition are asked for.
+    sampling : {"uniform", "residual"}
+        How these points are drawn: all as likely, or with more weight where residuals are large
+        (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
         Iterations between two samples.
     velocity_weight, thickness_weight, momentum_weight, front_weight : float
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
-        of the data, residuals in those of `scales_`.
+        of the data, and count less the noisier these are; residuals are in units of `scales_`.
+        Momentum and front get more than this where they do not hold to 4.5 % of the driving stress
+        and of the stress at the front.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional
@@ -95,6 +107,9 @@ class SSAViscosityInverter(BaseEstimator):
         Networks, parameters and scales.
     scales_ : Scales
         Units in which the problem was solved.
+    choices_ : Choices
+        Sizes of networks and samples that were used: what was given, and for the rest what the
+        detail of the data asks for.
     history_ : xarray.Dataset
         Loss and its terms on every fresh sample, on dim ``sample``.
     n_iter_ : int
@@ -130,19 +145,21 @@ class SSAViscosityInverter(BaseEstimator):
         random_state: Any = 0,
         progress: bool = True,
         checkpoint: None = None,
-        width: int = 24,
+        width: int | None = None,
         depth: int = 4,
         first_layer: Literal["sine", "tanh"] = "sine",
-        frequency: float = 5.0,
-        n_velocity: int = 20_000,
-        n_thickness: int = 15_000,
-        n_interior: int = 5000,
-        n_front: int = 600,
+        frequency: float | None = None,
+        features: int | None = None,
+        n_velocity: int | None = None,
+        n_thickness: int | None = None,
+        n_interior: int | None = None,
+        n_front: int | None = None,
+        sampling: Literal["uniform", "residual"] = "uniform",
         resample_every: int = 100,
         velocity_weight: float = 1.0,
         thickness_weight: float = 0.6,
-        momentum_weight: float = 0.05,
-        front_weight: float = 0.02,
+        momentum_weight: float = 0.001,
+        front_weight: float = 0.001,
         ice_density: float = 917.0,
         sea_water_density: float = 1030.0,
         gravity: float = 9.8,
@@ -161,10 +178,12 @@ class SSAViscosityInverter(BaseEstimator):
         self.depth = depth
         self.first_layer = first_layer
         self.frequency = frequency
+        self.features = features
         self.n_velocity = n_velocity
         self.n_thickness = n_thickness
         self.n_interior = n_interior
         self.n_front = n_front
+        self.sampling = sampling
         self.resample_every = resample_every
         self.velocity_weight = velocity_weight
         self.thickness_weight = thickness_weight
@@ -217,7 +236,11 @@ class SSAViscosityInverter(BaseEstimator):
             units=self.units,
         )
         scales = shelf_scales(observations, self._constants())
-        model = self._model()
+        points = nondimensional_points(observations, scales)
+        choices = self._choices(points)
+        errors = typical_errors(observations, scales)
+        data = super_observations(points, choices.n_velocity, choices.n_thickness, errors)
+        model = self._model(choices)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
         try:
@@ -225,8 +248,8 @@ class SSAViscosityInverter(BaseEstimator):
                 theta, self.stop_reason_ = train(
                     model,
                     scales.equation_units,
-                    nondimensional_points(observations, scales),
-                    self._recipe(),
+                    data,
+                    self._recipe(choices),
                     budget,
                     recorder,
                     rng,
@@ -235,6 +258,7 @@ class SSAViscosityInverter(BaseEstimator):
             recorder.close()
         self.model_ = FittedModel(model, theta, scales)
         self.scales_ = scales
+        self.choices_ = choices
         self.history_ = recorder.to_dataset()
         self.n_iter_ = budget.iterations
         self.misfit_ = misfit(self.model_, observations)
@@ -336,17 +360,33 @@ class SSAViscosityInverter(BaseEstimator):
             float(self.ice_density), float(self.sea_water_density), float(self.gravity)
         )
 
-    def _model(self) -> Model:
+    def _choices(self, points: Batch) -> Choices:
+        given = {name: getattr(self, name) for name in Choices._fields}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) == len(Choices._fields):
+            return Choices(**given)
+        return automatic_choices(detail(points))._replace(**given)
+
+    def _model(self, choices: Choices) -> Model:
         rheology = Isotropic()
         motion, viscosity = (
-            Network(n_outputs, self.width, self.depth, self.first_layer, float(self.frequency))
+            Network(
+                n_outputs,
+                choices.width,
+                self.depth,
+                self.first_layer,
+                float(choices.frequency),
+                choices.features,
+            )
             for n_outputs in (3, len(rheology.fields))
         )
         return Model(motion, viscosity, rheology)
 
-    def _recipe(self) -> Recipe:
+    def _recipe(self, choices: Choices) -> Recipe:
         return Recipe(
-            sizes=SampleSizes(self.n_velocity, self.n_thickness, self.n_interior, self.n_front),
+            sizes=SampleSizes(
+                choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
+            ),
             weights=Weights(
                 float(self.velocity_weight),
                 float(self.thickness_weight),
@@ -355,6 +395,7 @@ class SSAViscosityInverter(BaseEstimator):
             ),
             resample_every=self.resample_every,
             tolerance=float(self.tolerance),
+            sampling=self.sampling,
         )
 
     def _wanted(self, variables: Sequence[str] | None) -> tuple[str, ...]:

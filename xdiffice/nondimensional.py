@@ -53,6 +53,17 @@ def nondimensional_points(observations: Observations, scales: Scales) -> Batch:
     )
 
 
+def typical_errors(observations: Observations, scales: Scales) -> dict[str, float]:
+    """Median standard errors that came with the data, in the units of the networks, by field."""
+    velocity, thickness = observations.velocity, observations.thickness
+    errors = {"u": velocity.u_error, "v": velocity.v_error, "h": thickness.h_error}
+    return {
+        name: float(np.median(error)) / getattr(scales, name).scale
+        for name, error in errors.items()
+        if error is not None
+    }
+
+
 def relative_weight(error: np.ndarray | None, values: np.ndarray) -> np.ndarray:
     """1/σ² over its mean, so that errors redistribute the weight of the data but keep its sum.
 

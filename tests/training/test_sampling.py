@@ -12,7 +12,7 @@ from xdiffice.training.loss import (
     ThicknessBatch,
     VelocityBatch,
 )
-from xdiffice.training.sampling import SampleSizes, draw
+from xdiffice.training.sampling import CANDIDATES, SampleSizes, draw, draw_by_residual
 
 
 def numbered(cls, n: int):
@@ -60,7 +60,6 @@ def test_the_generator_decides():
 
 
 def test_kinds_are_drawn_independently():
-    # The same numbers of velocity and interior points would tie data to residuals.
     same = Batch(*(numbered(type(part), 300) for part in POINTS))
     sample = draw(same, SampleSizes(30, 30, 30, 30), np.random.default_rng(0))
     assert len({tuple(np.sort(part[0])) for part in sample}) == 4
@@ -76,3 +75,45 @@ def test_every_point_is_as_likely():
     # Chi square with n - 1 degrees of freedom: 49 ± 10.
     chi_square = np.sum((counts - draws * share) ** 2) / (draws * share * (1 - share)) * (n - 1) / n
     assert 25 < chi_square < 80
+
+
+def by_residual(residual, rng, sizes=SIZES):
+    """Draw with residuals that are functions of the points' numbers."""
+    return draw_by_residual(
+        POINTS, sizes, rng, lambda batch: (residual(batch.interior.x), residual(batch.front.x))
+    )
+
+
+def test_points_with_large_residuals_come_more_often():
+    # Residuals of 3 and 0, half of the points each: likely as 3 + 1.5 to 1.5, three to one.
+    rng, sizes = np.random.default_rng(0), SampleSizes(10, 10, interior=2, front=50)
+    numbers = np.concatenate([
+        by_residual(lambda x: 3.0 * (x < 150), rng, sizes).interior.x for _ in range(2000)
+    ])  # fmt: skip
+    # Two of eight candidates without repetition: a little less than three quarters.
+    assert np.mean(numbers < 150) == pytest.approx(0.735, abs=0.025)
+
+
+def test_by_residual_no_point_comes_twice_and_columns_stay_together():
+    sample = by_residual(lambda x: x + 1.0, np.random.default_rng(0))
+    for part, size in zip(sample, SIZES, strict=True):
+        assert len(np.unique(part[0])) == size
+        for k, column in enumerate(part):
+            np.testing.assert_allclose(column, part[0] + k / 10)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_residuals_that_tell_nothing_leave_all_points_as_likely(value):
+    sample = by_residual(lambda x: np.full(x.shape, value), np.random.default_rng(0))
+    assert [part[0].size for part in sample] == [*SIZES]
+
+
+def test_candidates_are_four_for_each_point():
+    sizes = []
+
+    def residual(x):
+        sizes.append(x.size)
+        return np.ones_like(x)
+
+    by_residual(residual, np.random.default_rng(0))
+    assert sizes == [CANDIDATES * 30, 50]  # all front points, where there are fewer

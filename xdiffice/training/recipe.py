@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,19 @@ import numpy as np
 
 from xdiffice.model.fields import Model
 from xdiffice.physics.scales import EquationUnits
+from xdiffice.training.balance import Balance
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loop import Plan, minimise
-from xdiffice.training.loss import Batch, Sample, Weights, motion_at_residual_points
+from xdiffice.training.loss import (
+    Batch,
+    Sample,
+    Weights,
+    motion_at_residual_points,
+    residuals,
+)
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
-from xdiffice.training.sampling import SampleSizes, draw
+from xdiffice.training.sampling import SampleSizes, draw, draw_by_residual
 
 FRONT_ANCHOR = 50.0  # how much more the front weighs while the motion is rough
 _ANCHORS = (50.0, 25.0, 12.0, 6.0, 3.0, 1.5)  # over the first samples of the joint stage
@@ -45,6 +53,8 @@ class Recipe:
         Iterations that each of the first two stages may take at most.
     tolerance : float
         See `Plan`.
+    sampling : {"uniform", "residual"}
+        How interior and front points are drawn in the last stage.
     """
 
     sizes: SampleSizes
@@ -53,6 +63,7 @@ class Recipe:
     stage_share: float = 0.1
     stage_iterations: int = 300
     tolerance: float = 0.0
+    sampling: Literal["uniform", "residual"] = "uniform"
 
 
 def train(
@@ -88,20 +99,26 @@ def train(
         ``interrupted``.
     """
 
-    def sample() -> Sample:
-        return jax.device_put(Sample(draw(points, recipe.sizes, rng), units, recipe.weights))
+    def sample(theta: np.ndarray | None = None) -> Sample:
+        if theta is None or recipe.sampling == "uniform":
+            batch = draw(points, recipe.sizes, rng)
+        else:
+            magnitudes = functools.partial(_residuals, model, theta, units)
+            batch = draw_by_residual(points, recipe.sizes, rng, magnitudes)
+        return jax.device_put(Sample(batch, units, recipe.weights))
 
     theta_motion, theta_viscosity = model.split(model.init(rng))
     early = _early_plan(recipe, budget)
-    motion = minimise(FitMotion(model), theta_motion, sample, early, budget, recorder)
+    motion = minimise(FitMotion(model), theta_motion, lambda _: sample(), early, budget, recorder)
     if motion.stop_reason == "interrupted":
         return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
 
-    def frozen_sample() -> FrozenMotionSample:
+    def frozen_sample(_: np.ndarray | None = None) -> FrozenMotionSample:
         return _freeze(model, jnp.asarray(motion.theta), _anchored(sample(), FRONT_ANCHOR))
 
     try:
-        theta_viscosity = best_constant(model, theta_viscosity, frozen_sample())
+        frozen = frozen_sample()
+        theta_viscosity = best_constant(model, theta_viscosity, frozen)
     except KeyboardInterrupt:
         return np.concatenate([motion.theta, theta_viscosity]), "interrupted"
     viscosity = minimise(
@@ -114,15 +131,24 @@ def train(
         budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
     )
     anchors = itertools.chain(_ANCHORS, itertools.repeat(1.0))
-    outcome = minimise(
-        FitAll(model),
-        theta,
-        lambda: _anchored(sample(), next(anchors)),
-        plan,
-        budget,
-        recorder,
-    )
+    balance = Balance(*reference_stresses(frozen))
+
+    def balanced_sample(theta: np.ndarray) -> Sample:
+        anchor = next(anchors)
+        if anchor == 1.0 and recorder.rows[-1]["stage"] == FitAll.name:
+            balance.learn(recorder.rows[-1])
+        drawn = sample(theta)
+        return _anchored(drawn._replace(weights=balance.applied(drawn.weights)), anchor)
+
+    outcome = minimise(FitAll(model), theta, balanced_sample, plan, budget, recorder)
     return outcome.theta, outcome.stop_reason
+
+
+def reference_stresses(frozen: FrozenMotionSample) -> tuple[float, float]:
+    """Mean squares of the driving stress h ∇h and of the stress at the front, h / 2."""
+    inside, edge = frozen.motions
+    driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
+    return float(jnp.mean(driving)), float(jnp.mean((0.5 * edge.h.value) ** 2))
 
 
 def best_constant(
@@ -151,6 +177,18 @@ def _losses(objective, thetas, frozen):
 def _freeze(model, theta_motion, sample):
     motions = motion_at_residual_points(model, theta_motion, sample.batch, sample.units)
     return FrozenMotionSample(sample, motions)
+
+
+def _residuals(model, theta, units, batch: Batch):
+    """Magnitudes of the residuals at the interior and front points of a batch."""
+    return _residual_magnitudes(model, jnp.asarray(theta), units, jax.device_put(batch))
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _residual_magnitudes(model, theta, units, batch):
+    motion, viscosity = model.split(theta)
+    motions = motion_at_residual_points(model, motion, batch, units)
+    return tuple(jnp.hypot(*r) for r in residuals(model, viscosity, motions, batch))
 
 
 def _anchored(sample: Sample, anchor: float) -> Sample:

@@ -1,0 +1,53 @@
+"""What the estimator chooses by itself, from how much detail the data have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+SMOOTH_DETAIL = 0.0015  # of an exact shelf whose viscosity varies over half its length
+
+
+class Choices(NamedTuple):
+    """Sizes of the networks and of a sample; see `automatic_choices`."""
+
+    width: int
+    features: int
+    frequency: float
+    n_velocity: int
+    n_thickness: int
+    n_interior: int
+    n_front: int
+
+
+def automatic_choices(detail: float) -> Choices:
+    """Choose sizes by the detail of the data.
+
+    One number rules all: the largest frequency of the first layer, in radians per half extent,
+    2 (detail / 0.0015)^½ between 2 and 8, in half octaves, so that shelves of a kind share their
+    compiled programs. A field of wavenumber k differs from a plane by a share k² of its amplitude,
+    hence the root. Smooth shelves get small networks, which are trained in a
+    fraction of the time and average more noise; rough ones the capacity that they need.
+
+    Parameters
+    ----------
+    detail : float
+        From `xdiffice.super_observations.detail`.
+
+    Returns
+    -------
+    Choices
+        Proportional to the frequency but for the width, 13 + 1.4 times it, and the front points.
+    """
+    octaves = 0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0))
+    frequency = float(2 * 2 ** (np.clip(np.round(2 * octaves), 0, 4) / 2))
+    return Choices(
+        width=round(13 + 1.4 * frequency),
+        features=round(8 * frequency),
+        frequency=frequency,
+        n_velocity=round(1600 * frequency),
+        n_thickness=round(1600 * frequency),
+        n_interior=round(750 * frequency),
+        n_front=round(150 + 60 * frequency),
+    )

@@ -1,0 +1,217 @@
+"""Super-observations: the means of blocks of data, where there are more data than are needed.
+
+A quasi-Newton method fits the noise of whatever sample it is given. Means over blocks keep what
+all pixels know, at a cost that does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
+
+Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
+NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
+SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
+DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
+_FITTED = 3  # coefficients of a plane
+_BLOCK_FOR_NOISE = 12  # data: enough to tell scatter from slope
+
+
+def super_observations(
+    points: Batch, n_velocity: int, n_thickness: int, errors: Mapping[str, float]
+) -> Batch:
+    """Replace noisy velocity and thickness by means over blocks, and weight all by their noise.
+
+    Data whose scatter is below NOISE_FLOOR stay as they are: there is nothing to average, and means
+    over blocks flatten curved fields.
+
+    A field whose means scatter by σ gets the weight 1 / (1 + (σ / NOISE_FLOOR)²) in the loss: of
+    order one where the data are better than a network can be, and σ⁻² where they are not, so that
+    momentum balance and better data rule there (discrepancy principle).
+
+    Parameters
+    ----------
+    points : Batch
+        All points of a shelf, nondimensional, on the host.
+    n_velocity, n_thickness : int
+        At most about so many of each.
+    errors : mapping of str to float
+        Standard errors of single values as far as they are known, by ``u``, ``v``, ``h``, in the
+        units of the values. The noise is never taken to be less than these errors allow.
+
+    Returns
+    -------
+    Batch
+        Weighted means of positions and values; the mean of a block weighs as much as its data.
+    """
+    velocity = _averaged(points.velocity, n_velocity, "uv")
+    thickness = _averaged(points.thickness, n_thickness, "h")
+
+    def trust(name, means, data):
+        averaged = np.sqrt(means.x.size / data.x.size)
+        known = errors.get(name, 0.0) * averaged
+        found = noise(means.x, means.y, getattr(means, name))
+        return 1 / (1 + (max(found, known) / NOISE_FLOOR) ** 2)
+
+    return points._replace(
+        velocity=velocity._replace(
+            u_weight=velocity.u_weight * trust("u", velocity, points.velocity),
+            v_weight=velocity.v_weight * trust("v", velocity, points.velocity),
+        ),
+        thickness=thickness._replace(
+            weight=thickness.weight * trust("h", thickness, points.thickness)
+        ),
+    )
+
+
+def _averaged(data: Data, n: int, names: str) -> Data:
+    scatter = max(noise(data.x, data.y, getattr(data, name)) for name in names)
+    return block_means(data, round(SPARE * n)) if scatter > NOISE_FLOOR else data
+
+
+def detail(points: Batch) -> float:
+    """How much of the fields no plane explains in neighbourhoods of 1/400 of the shelf.
+
+    White noise, which averages out, is not counted: it would hide such detail anyway.
+
+    Parameters
+    ----------
+    points : Batch
+        All points of a shelf, nondimensional, on the host.
+
+    Returns
+    -------
+    float
+        Root mean square over u, v and h, in the units of the values.
+    """
+    squares = []
+    for data, means, names in (
+        (points.velocity, block_means(points.velocity, _n_neighbourhoods(points.velocity)), "uv"),
+        (points.thickness, block_means(points.thickness, _n_neighbourhoods(points.thickness)), "h"),
+    ):
+        averaged = np.sqrt(means.x.size / data.x.size)
+        for name in names:
+            white = noise(data.x, data.y, getattr(data, name)) * averaged
+            found = noise(means.x, means.y, getattr(means, name))
+            square = max(found**2 - 1.3 * white**2, 0.0)
+            squares.append(square * (_n_neighbourhoods(data) / DETAIL_BLOCKS) ** 2)
+    return float(np.sqrt(np.mean(squares)))
+
+
+def _n_neighbourhoods(data: VelocityBatch | ThicknessBatch) -> int:
+    """Blocks of at least four data each, where there are enough."""
+    return max(50, min(DETAIL_BLOCKS, data.x.size // 4))
+
+
+def block_means(data: Data, n: int) -> Data:
+    """Means over square blocks, whose side is chosen so that about n of them hold data.
+
+    The position of a mean is the mean of the positions with the weights of the values, so that
+    planes are kept exactly and the error is of second order in the side.
+
+    Parameters
+    ----------
+    data : VelocityBatch or ThicknessBatch
+        Positions, values, and the relative weight of each value.
+    n : int
+        At most about so many; fewer data are returned as they are.
+
+    Returns
+    -------
+    VelocityBatch or ThicknessBatch
+        The weights have the mean 1 again.
+    """
+    if data.x.size <= n:
+        return data
+    blocks, count = _blocks(data.x, data.y, n)
+
+    def total(values):
+        return np.bincount(blocks, values, count)
+
+    def mean(values, weight):
+        return total(weight * values) / total(weight)
+
+    if isinstance(data, VelocityBatch):
+        # One weight for both components: they share their position.
+        weight = 0.5 * (data.u_weight + data.v_weight)
+        x, y, u, v = (mean(values, weight) for values in (data.x, data.y, data.u, data.v))
+        weights = (_normalised(total(w)) for w in (data.u_weight, data.v_weight))
+        return VelocityBatch(x, y, u, v, *weights)
+    x, y, h = (mean(values, data.weight) for values in (data.x, data.y, data.h))
+    return ThicknessBatch(x, y, h, _normalised(total(data.weight)))
+
+
+def noise(x: Array, y: Array, values: Array) -> float:
+    """Estimate the standard deviation of what no plane explains in blocks of a dozen neighbours.
+
+    The median over the blocks: a few rifts do not count. Noise with a longer range than the
+    blocks is not seen.
+
+    Parameters
+    ----------
+    x, y, values : ndarray, shape (n,)
+        Positions and values.
+
+    Returns
+    -------
+    float
+        In units of the values; 0 where there are too few neighbours to tell.
+    """
+    if x.size < 2 * _FITTED:
+        return 0.0
+    blocks, count = _blocks(x, y, max(1, x.size // _BLOCK_FOR_NOISE))
+    size = np.bincount(blocks, minlength=count)
+    centred = []
+    for column in (x, y, values):
+        mean = np.bincount(blocks, column, count) / size
+        centred.append(column - mean[blocks])
+
+    def products(a, b):
+        return np.bincount(blocks, a * b, count)
+
+    dx, dy, dz = centred
+    xx, xy, yy = products(dx, dx), products(dx, dy), products(dy, dy)
+    xz, yz, zz = products(dx, dz), products(dy, dz), products(dz, dz)
+    determinant = xx * yy - xy * xy
+    usable = (size >= 2 * _FITTED) & (determinant > 1e-6 * (xx + yy) ** 2)
+    if not usable.any():
+        return 0.0
+    xx, xy, yy, xz, yz, zz, determinant, size = (
+        part[usable] for part in (xx, xy, yy, xz, yz, zz, determinant, size)
+    )
+    explained = (yy * xz * xz - 2 * xy * xz * yz + xx * yz * yz) / determinant
+    variance = np.maximum(zz - explained, 0.0) / (size - _FITTED)
+    return float(np.sqrt(np.median(variance)))
+
+
+def _blocks(x: Array, y: Array, n: int) -> tuple[np.ndarray, int]:
+    """Return the number of the block of every point, and how many blocks there are: about n."""
+    left, low = x.min(), y.min()
+    width, height = x.max() - left, y.max() - low
+    side = max(np.sqrt(width * height / n), (width + height) / n, np.finfo(float).tiny)
+    # The shelf fills its rectangle only in part: blocks may be smaller, until they are enough.
+    for _ in range(3):
+        numbers, count = _numbered(x, y, left, low, side)
+        side *= np.sqrt(count / n)
+    numbers, count = _numbered(x, y, left, low, side)
+    return numbers, count
+
+
+def _numbered(x, y, left, low, side) -> tuple[np.ndarray, int]:
+    column, row = ((x - left) / side).astype(np.int64), ((y - low) / side).astype(np.int64)
+    key = row * (column.max() + 1) + column
+    if key.max() > 10 * key.size:  # a line or a few spots: hardly any block of the table has data
+        keys, numbers = np.unique(key, return_inverse=True)
+        return numbers, keys.size
+    occupied = np.zeros(int(key.max()) + 1, bool)
+    occupied[key] = True
+    numbers = np.cumsum(occupied) - 1
+    return numbers[key], int(numbers[-1]) + 1
+
+
+def _normalised(weight: np.ndarray) -> np.ndarray:
+    return weight / weight.mean()
