@@ -1,11 +1,12 @@
 """How accurate an inversion is after a given time, as a table.
 
-Without arguments the package's own synthetic shelf is inverted. Arguments are `.mat` files of
+Without files the package's own synthetic shelf is inverted. Files are netCDF, or `.mat` files of
 DIFFICE_jax; a viscosity in them is taken as the truth.
 
     python tests/benchmarks/accuracy.py
-    python tests/benchmarks/accuracy.py SynData_exp1.mat --seconds 180 --seeds 0 1 2
-    python tests/benchmarks/accuracy.py data_pinns_LarsenC.mat --seconds 600
+    python tests/benchmarks/accuracy.py SynData_exp1.mat --seconds 45 180 --seeds 0 1 2 3 4
+    python tests/benchmarks/accuracy.py SynData_exp1.mat --noise 0.01 0.05 0.1 --control
+    python tests/benchmarks/accuracy.py data_pinns_LarsenC.mat --seconds 600 --held-out 5
 """
 
 from __future__ import annotations
@@ -13,51 +14,99 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import statistics
 import time
 
+import numpy as np
 import xarray as xr
+from control import best_control
+from shelves import hold_out, shelf_from, with_noise
 
 import xdiffice
 from xdiffice.results.comparison import relative_error
 
-COLUMNS = "shelf seed seconds iterations viscosity x_velocity y_velocity thickness momentum front"
+COLUMNS = (
+    "shelf", "noise", "seed", "seconds", "iterations", "viscosity", "x_velocity", "y_velocity",
+    "thickness", "momentum", "front", "stopped by",
+)  # fmt: skip
 
 
-def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
-    if source is None:
-        return "confined_shelf()", xdiffice.synthetic.confined_shelf()
-    name = os.path.splitext(os.path.basename(source))[0]
-    return name, xdiffice.open_diffice_mat(source, velocity_units="m s-1")
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
-def row(name: str, shelf: xr.Dataset, seed: int, seconds: float) -> list[str]:
+def misfits(inverter, held_out: dict[str, xr.DataArray]) -> list[float]:
+    """Relative L2 misfit of values that the fit has not seen."""
+    shares = []
+    for role, truth in held_out.items():
+        fitted = inverter.predict(truth, variables=[role], extrapolate=True)[role]
+        known = np.isfinite(truth.values)
+        difference = fitted.transpose(*truth.dims).values[known] - truth.values[known]
+        shares.append(float(np.linalg.norm(difference) / np.linalg.norm(truth.values[known])))
+    return shares
+
+
+def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float):
+    """Invert a shelf; return the cells of its row after the seed, and the error of viscosity."""
+    remaining, held_out = shelf, None
+    if arguments.held_out:
+        remaining, held_out = hold_out(shelf, 1000 * arguments.held_out)
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
         max_seconds=seconds, random_state=seed, progress=False
-    ).fit(shelf)
+    ).fit(remaining)
     elapsed = time.perf_counter() - start
-    error = "-"
-    if "viscosity" in shelf:
-        result = inverter.predict(shelf["viscosity"], variables=["viscosity"])
-        error = f"{100 * relative_error(result['viscosity'], shelf['viscosity']):.2f} %"
-    shares = [*inverter.misfit_.values(), *inverter.residual_.values()]
-    percent = [f"{100 * share:.2f} %" for share in shares]
-    return [name, str(seed), f"{elapsed:.0f}", str(inverter.n_iter_), error, *percent]
+    error = None
+    if truth is not None:
+        result = inverter.predict(truth, variables=["viscosity"])
+        error = relative_error(result["viscosity"], truth)
+    data = misfits(inverter, held_out) if held_out else [*inverter.misfit_.values()]
+    shares = [percent(share) for share in (*data, *inverter.residual_.values())]
+    shown = "-" if error is None else percent(error)
+    cells = [f"{elapsed:.0f}", str(inverter.n_iter_), shown, *shares, inverter.stop_reason_]
+    return cells, error
+
+
+def rows(name: str, shelf: xr.Dataset, noise: float, seconds: float, arguments):
+    """Rows of one shelf with one level of noise: every seed, their median, the control method."""
+    truth = shelf.get("viscosity")
+    errors, controls = [], []
+    for seed in arguments.seeds:
+        noisy = with_noise(shelf, noise, seed) if noise else shelf
+        start = [name, percent(noise), str(seed)]
+        cells, error = inverted(noisy, truth, seed, arguments, seconds)
+        yield [*start, *cells]
+        errors.append(error)
+        if arguments.control:
+            error, weight, elapsed = best_control(noisy, truth)
+            controls.append(error)
+            how = [f"control, weight {weight:g}"]
+            yield [*start, f"{elapsed:.0f}", "-", percent(error), *["-"] * 5, *how]
+    for kind, found in (("ours", errors), ("control", controls)):
+        if len(found) > 1 and None not in found:
+            worst, median = percent(max(found)), percent(statistics.median(found))
+            summary = f"{kind}: median {median}, worst {worst}"
+            yield [name, percent(noise), "all", "-", "-", summary, *["-"] * 6]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", metavar="FILE.mat")
-    parser.add_argument("--seconds", type=float, default=120.0, help="of each fit")
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[120.0], help="of each fit")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0], help="share of rms speed")
+    parser.add_argument("--control", action="store_true", help="also by a finite-element adjoint")
+    parser.add_argument("--held-out", type=float, metavar="KM", help="misfits in blocks left out")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
-    print("| " + " | ".join(COLUMNS.split()) + " |")
-    print("|" + " --- |" * len(COLUMNS.split()))
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + " --- |" * len(COLUMNS))
     for source in arguments.files or [None]:
         name, shelf = shelf_from(source)
-        for seed in arguments.seeds:
-            print("| " + " | ".join(row(name, shelf, seed, arguments.seconds)) + " |", flush=True)
+        for seconds in arguments.seconds:
+            for noise in arguments.noise:
+                for row in rows(name, shelf, noise, seconds, arguments):
+                    print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

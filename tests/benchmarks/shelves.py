@@ -1,0 +1,100 @@
+"""The shelves that the benchmarks invert, and the noise that is put on their velocity.
+
+Both are the same for every method, so that their figures can be compared.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import xarray as xr
+
+import xdiffice
+from xdiffice.observations.survey import survey
+
+
+def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
+    """Open a shelf and name it.
+
+    Parameters
+    ----------
+    source : str or None
+        A `.mat` file of DIFFICE_jax, or a netCDF file with the names and units that
+        `xdiffice.synthetic` uses. None is the package's own synthetic shelf.
+
+    Returns
+    -------
+    tuple of (str, xarray.Dataset)
+        Name for the table, and the shelf in SI units.
+    """
+    if source is None:
+        return "confined_shelf()", xdiffice.synthetic.confined_shelf()
+    name, extension = os.path.splitext(os.path.basename(source))
+    if extension == ".mat":
+        return name, xdiffice.open_diffice_mat(source, velocity_units="m s-1")
+    return name, xr.open_dataset(source)
+
+
+def with_noise(shelf: xr.Dataset, share: float, seed: int) -> xr.Dataset:
+    """Return the shelf with Gaussian noise on both components of velocity.
+
+    Parameters
+    ----------
+    shelf : xarray.Dataset
+        With ``x_velocity`` and ``y_velocity``; it is not changed.
+    share : float
+        Standard deviation of the noise on each component, as a share of the rms speed
+        sqrt(mean(u² + v²)).
+    seed : int
+        Decides the noise.
+
+    Returns
+    -------
+    xarray.Dataset
+    """
+    u, v = shelf["x_velocity"], shelf["y_velocity"]
+    deviation = share * float(np.sqrt((u**2 + v**2).mean()))
+    random = np.random.default_rng(seed)
+    noisy = {
+        name: shelf[name].copy(data=shelf[name] + deviation * random.standard_normal(u.shape))
+        for name in ("x_velocity", "y_velocity")
+    }
+    return shelf.assign(noisy)
+
+
+def hold_out(
+    shelf: xr.Dataset, side: float, share: float = 0.1, seed: int = 0
+) -> tuple[xr.Dataset, dict[str, xr.DataArray]]:
+    """Take velocity and thickness out of random square blocks.
+
+    Parameters
+    ----------
+    shelf : xarray.Dataset
+        Any Dataset that the estimator reads; it is not changed.
+    side : float
+        Of a block, m. Single pixels would be told by their neighbours.
+    share : float
+        Of the blocks.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    tuple of (xarray.Dataset, dict of str to xarray.DataArray)
+        The shelf without the blocks, and what was in them, by role.
+    """
+    found = survey(shelf)
+    blocks = {}
+    for role in ("x_velocity", "y_velocity", "thickness"):
+        x, y = found.fields[role].grid.points()
+        blocks[role] = np.floor(x / side) + 1e7 * np.floor(y / side)
+    every = np.unique(np.concatenate([numbers.ravel() for numbers in blocks.values()]))
+    chosen = every[np.random.default_rng(seed).uniform(size=every.size) < share]
+    remaining, held_out = {}, {}
+    for role, numbers in blocks.items():
+        one = found.fields[role]
+        out = xr.DataArray(np.isin(numbers, chosen), dims=one.squeezed.dims)
+        remaining[one.name] = one.array.where(~out)
+        held_out[role] = one.squeezed.where(out)
+    return shelf.assign(remaining), held_out
