@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from xdiffice.super_observations import (
     NOISE_FLOOR,
+    NOISY_FACTOR,
     SPARE,
     block_means,
     detail,
+    equation_factor,
     noise,
     super_observations,
 )
@@ -411,3 +413,12 @@ def test_points_on_one_line_tell_nothing(direction):
     along = np.linspace(0, 1, 1000)
     x, y = direction[0] * along, direction[1] * along
     assert noise(x, y, np.random.default_rng(0).normal(size=1000)) == 0.0
+
+
+def test_the_equations_weigh_more_where_one_component_is_noisy():
+    x, y = scattered(0)
+    noise_of_v = np.random.default_rng(1).normal(size=x.size)
+    clean = super_observations(shelf(x, y, x, y, x), 300, 300, {})
+    assert equation_factor(clean) == pytest.approx(1.0, abs=1e-6)
+    noisy = super_observations(shelf(x, y, x, noise_of_v, x), 300, 300, {})
+    assert equation_factor(noisy) == pytest.approx(1 + NOISY_FACTOR, rel=0.01)

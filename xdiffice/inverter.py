@@ -28,7 +28,7 @@ from xdiffice.physics.rheology import Isotropic
 from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
-from xdiffice.super_observations import detail, super_observations
+from xdiffice.super_observations import detail, equation_factor, super_observations
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Batch, Weights
@@ -92,8 +92,8 @@ class SSAViscosityInverter(BaseEstimator):
     velocity_weight, thickness_weight, momentum_weight, front_weight : float
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
-        Momentum and front get more than this where they do not hold to 4.5 % of the driving stress
-        and of the stress at the front.
+        Momentum and front get up to 31 times this where velocity is noisy, and more where they do
+        not hold to 4.5 % of the driving stress and of the stress at the front.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional
@@ -249,7 +249,7 @@ class SSAViscosityInverter(BaseEstimator):
                     model,
                     scales.equation_units,
                     data,
-                    self._recipe(choices),
+                    self._recipe(choices, equation_factor(data)),
                     budget,
                     recorder,
                     rng,
@@ -382,7 +382,7 @@ class SSAViscosityInverter(BaseEstimator):
         )
         return Model(motion, viscosity, rheology)
 
-    def _recipe(self, choices: Choices) -> Recipe:
+    def _recipe(self, choices: Choices, factor: float) -> Recipe:
         return Recipe(
             sizes=SampleSizes(
                 choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
@@ -390,8 +390,8 @@ class SSAViscosityInverter(BaseEstimator):
             weights=Weights(
                 float(self.velocity_weight),
                 float(self.thickness_weight),
-                float(self.momentum_weight),
-                float(self.front_weight),
+                factor * float(self.momentum_weight),
+                factor * float(self.front_weight),
             ),
             resample_every=self.resample_every,
             tolerance=float(self.tolerance),

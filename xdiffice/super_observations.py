@@ -15,6 +15,7 @@ from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
 
 Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
 NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
+NOISY_FACTOR = 30.0
 SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
 DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
 _FITTED = 3  # coefficients of a plane
@@ -66,6 +67,28 @@ def super_observations(
             weight=thickness.weight * trust("h", thickness, points.thickness)
         ),
     )
+
+
+def equation_factor(points: Batch) -> float:
+    """How much more the equations weigh where the velocity is noisy.
+
+    Clean velocity may disagree with the equations for good reasons, singular corners of the front
+    among them, and is better known than any balance. Noisy velocity has to be made smooth by the
+    equations.
+
+    Parameters
+    ----------
+    points : Batch
+        As `super_observations` returns it.
+
+    Returns
+    -------
+    float
+        1 for clean data, 1 + NOISY_FACTOR where one component is lost in noise.
+    """
+    velocity = points.velocity
+    trust = min(np.mean(velocity.u_weight), np.mean(velocity.v_weight))
+    return float(1 + NOISY_FACTOR * (1 - trust))
 
 
 def _averaged(data: Data, n: int, names: str) -> Data:
