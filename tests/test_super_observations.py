@@ -15,6 +15,7 @@ from xdiffice.super_observations import (
     detail,
     equation_factor,
     noise,
+    scatter_of_data,
     super_observations,
 )
 from xdiffice.training.loss import Batch, FrontBatch, InteriorBatch, ThicknessBatch, VelocityBatch
@@ -129,12 +130,20 @@ def shelf(x, y, u, v, h) -> Batch:
     return Batch(velocity, thickness, InteriorBatch(x, y), FrontBatch(x, y, x, y))
 
 
+def averaged(points: Batch, n_velocity: int, n_thickness: int, errors: dict) -> Batch:
+    return super_observations(points, n_velocity, n_thickness, scatter_of_data(points), errors)
+
+
+def detail_of(points: Batch) -> float:
+    return detail(points, scatter_of_data(points))
+
+
 def test_velocity_and_thickness_alone_become_means():
     x, y = scattered(0)
     velocity, thickness = batch(VelocityBatch, x, y), batch(ThicknessBatch, x, y, seed=1)
     points = Batch(velocity, thickness, InteriorBatch(x, y), FrontBatch(x, y, x, y))
     before = [np.copy(column) for part in points for column in part]
-    means = super_observations(points, 500, 2000, {})
+    means = averaged(points, 500, 2000, {})
     assert means.interior is points.interior
     assert means.front is points.front
     for part, whole, n in ((means.velocity, velocity, 500), (means.thickness, thickness, 2000)):
@@ -154,7 +163,7 @@ def test_data_without_noise_are_not_averaged():
     x, y = scattered(0)
     plane = 1e-3 * np.random.default_rng(0).normal(size=x.size) + x
     points = shelf(x, y, plane, plane, plane)
-    found = super_observations(points, 100, 100, {})
+    found = averaged(points, 100, 100, {})
     for part, whole in zip(found[:2], points[:2], strict=True):
         for column, old in zip(part[:3], whole[:3], strict=True):
             np.testing.assert_array_equal(column, old)
@@ -162,7 +171,7 @@ def test_data_without_noise_are_not_averaged():
 
 def test_exact_data_are_trusted_fully():
     x, y = scattered(0, 20_000)
-    means = super_observations(shelf(x, y, x, -y, x + y), 2000, 1000, {})
+    means = averaged(shelf(x, y, x, -y, x + y), 2000, 1000, {})
     for weight in (*weights_of(means.velocity), *weights_of(means.thickness)):
         assert weight.mean() == pytest.approx(1.0, rel=1e-6)
 
@@ -171,7 +180,7 @@ def test_the_trust_in_means_falls_with_their_errors():
     # On planes the errors that are told count, less by the root of the number in a mean.
     x, y = scattered(0, 20_000)
     errors = {"u": NOISE_FLOOR, "h": 5 * NOISE_FLOOR}
-    means = super_observations(shelf(x, y, x, -y, x + y), 2000, 10**6, errors)
+    means = averaged(shelf(x, y, x, -y, x + y), 2000, 10**6, errors)
     share = means.velocity.x.size / 20_000
     assert means.velocity.u_weight.mean() == pytest.approx(1 / (1 + share), rel=1e-6)
     assert means.velocity.v_weight.mean() == pytest.approx(1.0, rel=1e-6)
@@ -183,7 +192,7 @@ def test_the_trust_in_means_falls_with_their_scatter(told):
     # What is found counts as well as what is told, whichever is more.
     x, y = scattered(0, 50_000)
     u = x + 0.1 * np.random.default_rng(0).normal(size=50_000)
-    means = super_observations(shelf(x, y, u, -y, x), 5000, 5000, {"u": told}).velocity
+    means = averaged(shelf(x, y, u, -y, x), 5000, 5000, {"u": told}).velocity
     variance = max(0.1, told) ** 2 * means.x.size / 50_000
     expected = 1 / (1 + variance / NOISE_FLOOR**2)
     assert means.u_weight.mean() == pytest.approx(expected, rel=0.2)
@@ -193,8 +202,8 @@ def test_the_trust_in_means_falls_with_their_scatter(told):
 def test_planes_and_white_noise_have_no_detail():
     x, y = scattered(0, 50_000)
     rough = [0.3 * np.random.default_rng(k).normal(size=x.size) for k in range(3)]
-    assert detail(shelf(x, y, x + 2 * y, 1 - x, y)) < 1e-6
-    assert detail(shelf(x, y, *rough)) == 0.0
+    assert detail_of(shelf(x, y, x + 2 * y, 1 - x, y)) < 1e-6
+    assert detail_of(shelf(x, y, *rough)) == 0.0
 
 
 def test_detail_is_what_no_plane_explains():
@@ -202,13 +211,13 @@ def test_detail_is_what_no_plane_explains():
     x, y = grid(300, 300)
     a = 300 * np.sqrt(12 / 5000)
     curved = 1e-3 * x**2
-    found = detail(shelf(x, y, curved, curved, -curved))
+    found = detail_of(shelf(x, y, curved, curved, -curved))
     assert found == pytest.approx(1e-3 * a**2 / np.sqrt(180), rel=0.25)
     # One of three: the mean is one of squares. Noise that averages out hides little.
-    alone = detail(shelf(x, y, curved, x, y))
+    alone = detail_of(shelf(x, y, curved, x, y))
     assert alone == pytest.approx(found / np.sqrt(3), rel=1e-6)
     white = 0.05 * np.random.default_rng(0).normal(size=x.size)
-    assert detail(shelf(x, y, curved + white, x, y)) == pytest.approx(alone, rel=0.1)
+    assert detail_of(shelf(x, y, curved + white, x, y)) == pytest.approx(alone, rel=0.1)
 
 
 def test_detail_is_the_same_for_fewer_data():
@@ -216,7 +225,7 @@ def test_detail_is_the_same_for_fewer_data():
     found = []
     for side in (100, 300):
         x, y = (coordinate / side for coordinate in grid(side, side))
-        found.append(detail(shelf(x, y, x**2, y**2, x * y)))
+        found.append(detail_of(shelf(x, y, x**2, y**2, x * y)))
     assert found[0] == pytest.approx(found[1], rel=0.2)
 
 
@@ -415,10 +424,17 @@ def test_points_on_one_line_tell_nothing(direction):
     assert noise(x, y, np.random.default_rng(0).normal(size=1000)) == 0.0
 
 
+def test_several_fields_have_the_noise_that_each_has_alone():
+    x, y = scattered(0)
+    fields = np.stack([tilted(x, y, sigma, seed) for seed, sigma in enumerate((0.1, 3.0, 0.0))])
+    alone = [noise(x, y, field) for field in fields]
+    np.testing.assert_array_equal(noise(x, y, fields), alone)
+
+
 def test_the_equations_weigh_more_where_one_component_is_noisy():
     x, y = scattered(0)
     noise_of_v = np.random.default_rng(1).normal(size=x.size)
-    clean = super_observations(shelf(x, y, x, y, x), 300, 300, {})
+    clean = averaged(shelf(x, y, x, y, x), 300, 300, {})
     assert equation_factor(clean) == pytest.approx(1.0, abs=1e-6)
-    noisy = super_observations(shelf(x, y, x, noise_of_v, x), 300, 300, {})
+    noisy = averaged(shelf(x, y, x, noise_of_v, x), 300, 300, {})
     assert equation_factor(noisy) == pytest.approx(1 + NOISY_FACTOR, rel=0.01)

@@ -28,7 +28,12 @@ from xdiffice.physics.rheology import Isotropic
 from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
-from xdiffice.super_observations import detail, equation_factor, super_observations
+from xdiffice.super_observations import (
+    detail,
+    equation_factor,
+    scatter_of_data,
+    super_observations,
+)
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Batch, Weights
@@ -237,9 +242,15 @@ class SSAViscosityInverter(BaseEstimator):
         )
         scales = shelf_scales(observations, self._constants())
         points = nondimensional_points(observations, scales)
-        choices = self._choices(points)
-        errors = typical_errors(observations, scales)
-        data = super_observations(points, choices.n_velocity, choices.n_thickness, errors)
+        scatter = scatter_of_data(points)
+        choices = self._choices(points, scatter)
+        data = super_observations(
+            points,
+            choices.n_velocity,
+            choices.n_thickness,
+            scatter,
+            typical_errors(observations, scales),
+        )
         model = self._model(choices)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
@@ -360,12 +371,12 @@ class SSAViscosityInverter(BaseEstimator):
             float(self.ice_density), float(self.sea_water_density), float(self.gravity)
         )
 
-    def _choices(self, points: Batch) -> Choices:
+    def _choices(self, points: Batch, scatter: Mapping[str, float]) -> Choices:
         given = {name: getattr(self, name) for name in Choices._fields}
         given = {name: value for name, value in given.items() if value is not None}
         if len(given) == len(Choices._fields):
             return Choices(**given)
-        return automatic_choices(detail(points))._replace(**given)
+        return automatic_choices(detail(points, scatter))._replace(**given)
 
     def _model(self, choices: Choices) -> Model:
         rheology = Isotropic()

@@ -15,7 +15,7 @@ from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
 
 Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
 NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
-NOISY_FACTOR = 30.0
+NOISY_FACTOR = 30.0  # by which the equations gain where the velocity is all noise
 SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
 DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
 _FITTED = 3  # coefficients of a plane
@@ -23,7 +23,11 @@ _BLOCK_FOR_NOISE = 12  # data: enough to tell scatter from slope
 
 
 def super_observations(
-    points: Batch, n_velocity: int, n_thickness: int, errors: Mapping[str, float]
+    points: Batch,
+    n_velocity: int,
+    n_thickness: int,
+    scatter: Mapping[str, float],
+    errors: Mapping[str, float],
 ) -> Batch:
     """Replace noisy velocity and thickness by means over blocks, and weight all by their noise.
 
@@ -40,6 +44,8 @@ def super_observations(
         All points of a shelf, nondimensional, on the host.
     n_velocity, n_thickness : int
         At most about so many of each.
+    scatter : mapping of str to float
+        From `scatter_of_data`.
     errors : mapping of str to float
         Standard errors of single values as far as they are known, by ``u``, ``v``, ``h``, in the
         units of the values. The noise is never taken to be less than these errors allow.
@@ -49,24 +55,37 @@ def super_observations(
     Batch
         Weighted means of positions and values; the mean of a block weighs as much as its data.
     """
-    velocity = _averaged(points.velocity, n_velocity, "uv")
-    thickness = _averaged(points.thickness, n_thickness, "h")
+    velocity, thickness = points.velocity, points.thickness
+    if max(scatter["u"], scatter["v"]) > NOISE_FLOOR:
+        velocity = block_means(velocity, round(SPARE * n_velocity))
+    if scatter["h"] > NOISE_FLOOR:
+        thickness = block_means(thickness, round(SPARE * n_thickness))
 
-    def trust(name, means, data):
+    def trusts(names, means, data):
         averaged = np.sqrt(means.x.size / data.x.size)
-        known = errors.get(name, 0.0) * averaged
-        found = noise(means.x, means.y, getattr(means, name))
-        return 1 / (1 + (max(found, known) / NOISE_FLOOR) ** 2)
+        of_means = scatter if means is data else _scatter(means, names)
+        for name in names:
+            uncertainty = max(of_means[name], errors.get(name, 0.0) * averaged)
+            yield 1 / (1 + (uncertainty / NOISE_FLOOR) ** 2)
 
+    trust_u, trust_v = trusts("uv", velocity, points.velocity)
+    (trust_h,) = trusts("h", thickness, points.thickness)
     return points._replace(
         velocity=velocity._replace(
-            u_weight=velocity.u_weight * trust("u", velocity, points.velocity),
-            v_weight=velocity.v_weight * trust("v", velocity, points.velocity),
+            u_weight=trust_u * velocity.u_weight, v_weight=trust_v * velocity.v_weight
         ),
-        thickness=thickness._replace(
-            weight=thickness.weight * trust("h", thickness, points.thickness)
-        ),
+        thickness=thickness._replace(weight=trust_h * thickness.weight),
     )
+
+
+def scatter_of_data(points: Batch) -> dict[str, float]:
+    """`noise` of u, v and h, by these names: a pass over all pixels, to be made once."""
+    return _scatter(points.velocity, "uv") | _scatter(points.thickness, "h")
+
+
+def _scatter(data: VelocityBatch | ThicknessBatch, names: str) -> dict[str, float]:
+    values = np.stack([getattr(data, name) for name in names])
+    return dict(zip(names, noise(data.x, data.y, values).tolist(), strict=True))
 
 
 def equation_factor(points: Batch) -> float:
@@ -91,12 +110,7 @@ def equation_factor(points: Batch) -> float:
     return float(1 + NOISY_FACTOR * (1 - trust))
 
 
-def _averaged(data: Data, n: int, names: str) -> Data:
-    scatter = max(noise(data.x, data.y, getattr(data, name)) for name in names)
-    return block_means(data, round(SPARE * n)) if scatter > NOISE_FLOOR else data
-
-
-def detail(points: Batch) -> float:
+def detail(points: Batch, scatter: Mapping[str, float]) -> float:
     """How much of the fields no plane explains in neighbourhoods of 1/400 of the shelf.
 
     White noise, which averages out, is not counted: it would hide such detail anyway.
@@ -105,24 +119,31 @@ def detail(points: Batch) -> float:
     ----------
     points : Batch
         All points of a shelf, nondimensional, on the host.
+    scatter : mapping of str to float
+        From `scatter_of_data`.
 
     Returns
     -------
     float
         Root mean square over u, v and h, in the units of the values.
     """
-    squares = []
-    for data, means, names in (
-        (points.velocity, block_means(points.velocity, _n_neighbourhoods(points.velocity)), "uv"),
-        (points.thickness, block_means(points.thickness, _n_neighbourhoods(points.thickness)), "h"),
-    ):
-        averaged = np.sqrt(means.x.size / data.x.size)
-        for name in names:
-            white = noise(data.x, data.y, getattr(data, name)) * averaged
-            found = noise(means.x, means.y, getattr(means, name))
-            square = max(found**2 - 1.3 * white**2, 0.0)
-            squares.append(square * (_n_neighbourhoods(data) / DETAIL_BLOCKS) ** 2)
+    velocity, thickness = points.velocity, points.thickness
+    squares = [
+        *_detail(velocity, block_means(velocity, _n_neighbourhoods(velocity)), "uv", scatter),
+        *_detail(thickness, block_means(thickness, _n_neighbourhoods(thickness)), "h", scatter),
+    ]
     return float(np.sqrt(np.mean(squares)))
+
+
+def _detail(data, means, names: str, scatter: Mapping[str, float]) -> list[float]:
+    """Squares of what the means scatter more than white noise does."""
+    averaged = np.sqrt(means.x.size / data.x.size)
+    coarse = _n_neighbourhoods(data) / DETAIL_BLOCKS
+    excess = (
+        found**2 - 1.3 * (averaged * scatter[name]) ** 2
+        for name, found in _scatter(means, names).items()
+    )
+    return [max(square, 0.0) * coarse**2 for square in excess]
 
 
 def _n_neighbourhoods(data: VelocityBatch | ThicknessBatch) -> int:
@@ -168,7 +189,7 @@ def block_means(data: Data, n: int) -> Data:
     return ThicknessBatch(x, y, h, _normalised(total(data.weight)))
 
 
-def noise(x: Array, y: Array, values: Array) -> float:
+def noise(x: Array, y: Array, values: Array) -> np.ndarray:
     """Estimate the standard deviation of what no plane explains in blocks of a dozen neighbours.
 
     The median over the blocks: a few rifts do not count. Noise with a longer range than the
@@ -176,39 +197,40 @@ def noise(x: Array, y: Array, values: Array) -> float:
 
     Parameters
     ----------
-    x, y, values : ndarray, shape (n,)
-        Positions and values.
+    x, y : ndarray, shape (n,)
+        Positions.
+    values : ndarray, shape (n,) or (k, n)
+        Values of one field or of k fields there.
 
     Returns
     -------
-    float
+    ndarray, shape () or (k,)
         In units of the values; 0 where there are too few neighbours to tell.
     """
+    nothing = np.zeros(values.shape[:-1])
     if x.size < 2 * _FITTED:
-        return 0.0
+        return nothing
     blocks, count = _blocks(x, y, max(1, x.size // _BLOCK_FOR_NOISE))
     size = np.bincount(blocks, minlength=count)
-    centred = []
-    for column in (x, y, values):
-        mean = np.bincount(blocks, column, count) / size
-        centred.append(column - mean[blocks])
 
-    def products(a, b):
-        return np.bincount(blocks, a * b, count)
+    def centred(column):
+        return column - (np.bincount(blocks, column, count) / size)[blocks]
 
-    dx, dy, dz = centred
-    xx, xy, yy = products(dx, dx), products(dx, dy), products(dy, dy)
-    xz, yz, zz = products(dx, dz), products(dy, dz), products(dz, dz)
+    dx, dy = centred(x), centred(y)
+    xx, xy, yy = (np.bincount(blocks, product, count) for product in (dx * dx, dx * dy, dy * dy))
     determinant = xx * yy - xy * xy
     usable = (size >= 2 * _FITTED) & (determinant > 1e-6 * (xx + yy) ** 2)
     if not usable.any():
-        return 0.0
-    xx, xy, yy, xz, yz, zz, determinant, size = (
-        part[usable] for part in (xx, xy, yy, xz, yz, zz, determinant, size)
-    )
-    explained = (yy * xz * xz - 2 * xy * xz * yz + xx * yz * yz) / determinant
-    variance = np.maximum(zz - explained, 0.0) / (size - _FITTED)
-    return float(np.sqrt(np.median(variance)))
+        return nothing
+
+    def deviation(column):
+        dz = centred(column)
+        xz, yz, zz = (np.bincount(blocks, d * dz, count)[usable] for d in (dx, dy, dz))
+        explained = yy[usable] * xz * xz - 2 * xy[usable] * xz * yz + xx[usable] * yz * yz
+        residual = np.maximum(zz - explained / determinant[usable], 0.0)
+        return np.sqrt(np.median(residual / (size[usable] - _FITTED)))
+
+    return np.apply_along_axis(deviation, -1, values)
 
 
 def _blocks(x: Array, y: Array, n: int) -> tuple[np.ndarray, int]:

@@ -235,16 +235,20 @@ def pair_with(curvature: float, s: np.ndarray, B: np.ndarray, rng) -> np.ndarray
     return curvature * (s @ B @ s) / (s @ s) * s + np.linalg.norm(B @ s) * z
 
 
+def after_a_pair(seed: int, walked: int, curvature: float):
+    """Walk, take a step whose yᵀs is so many times sᵀB s; return the walk, H before it, s and y."""
+    walk = Walk("broyden", seed)
+    for _ in range(walked):
+        walk.step()
+    s, H = -0.7 * np.asarray(walk.product), walk.H
+    return walk, H, s, walk.take(s, pair_with(curvature, s, np.linalg.inv(H), walk.rng))
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, walked=st.integers(0, 4))
 def test_where_the_curvature_is_as_expected_broyden_is_bfgs(seed, walked):
     with double_precision():
-        walk = Walk("broyden", seed)
-        for _ in range(walked):
-            walk.step()
-        s, H = -0.7 * np.asarray(walk.product), walk.H
-        B = np.linalg.inv(H)
-        y = walk.take(s, pair_with(1.0, s, B, walk.rng))
+        walk, H, s, y = after_a_pair(seed, walked, 1.0)
         assert_close(walk.H, inverse_form(H, s, y, 1.0, 1.0), 1e-6)
 
 
@@ -253,12 +257,7 @@ def test_where_the_curvature_is_as_expected_broyden_is_bfgs(seed, walked):
 def test_where_the_curvature_is_twice_as_expected_broyden_is_dfp(seed, walked):
     # b = ½, hence θ = 1 and φ = 0, and τ = (b h)^(-1/(n-1)).
     with double_precision():
-        walk = Walk("broyden", seed)
-        for _ in range(walked):
-            walk.step()
-        s, H = -0.7 * np.asarray(walk.product), walk.H
-        B = np.linalg.inv(H)
-        y = walk.take(s, pair_with(2.0, s, B, walk.rng))
+        walk, H, s, y = after_a_pair(seed, walked, 2.0)
         tau = ((y @ H @ y) / (2 * (y @ s))) ** (-1 / (N - 1))
         H_y = H @ y
         dfp = (H - np.outer(H_y, H_y) / (y @ H_y)) / tau + np.outer(s, s) / (y @ s)
