@@ -283,6 +283,17 @@ def test_seconds_are_kept(shelf):
     assert quick.n_iter_ > 100
 
 
+def test_single_precision_is_close_to_double_and_leaves_no_trace(shelf):
+    double = inverter().fit(shelf)
+    single = inverter(dtype="float32").fit(shelf)
+    assert single.model_.theta.dtype == np.float64  # predictions are made in float64 always
+    assert (single.model_.theta.astype(np.float32) == single.model_.theta).all()
+    assert not (double.model_.theta.astype(np.float32) == double.model_.theta).all()
+    first = [fitted.history_.loss.values[0] for fitted in (double, single)]
+    assert first[1] == pytest.approx(first[0], rel=1e-5)
+    assert single.misfit_["x_velocity"] < 0.05
+
+
 def test_tolerance_ends_a_fit_that_no_longer_improves(shelf):
     done = inverter(tolerance=0.9, max_iterations=10**6, resample_every=3).fit(shelf)
     assert done.stop_reason_ == "tolerance"

@@ -46,8 +46,8 @@ def automatic_choices(detail: float) -> Choices:
         width=round(13 + 1.4 * frequency),
         features=round(8 * frequency),
         frequency=frequency,
-        n_velocity=round(1600 * frequency),
-        n_thickness=round(1600 * frequency),
+        n_velocity=round(1000 * frequency),
+        n_thickness=round(1000 * frequency),
         n_interior=round(750 * frequency),
         n_front=round(150 + 60 * frequency),
     )

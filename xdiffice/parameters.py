@@ -93,6 +93,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_front": _or_none(*_whole(2)),
     "sampling": _one_of("uniform", "residual"),
     "resample_every": _whole(1),
+    "dtype": _one_of("float64", "float32"),
     "velocity_weight": _POSITIVE,
     "thickness_weight": _POSITIVE,
     "momentum_weight": _POSITIVE,

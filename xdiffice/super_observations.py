@@ -15,7 +15,7 @@ from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
 
 Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
 NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
-NOISY_FACTOR = 30.0  # by which the equations gain where the velocity is all noise
+NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
 DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
 _FITTED = 3  # coefficients of a plane

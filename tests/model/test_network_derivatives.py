@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xdiffice.model.network import Network
-from xdiffice.model.precision import double_precision
+from xdiffice.model.precision import double_precision, full_precision
 
 networks = st.builds(
     Network,
@@ -187,3 +187,12 @@ def test_double_precision_lasts_for_a_block():
         assert jax.config.jax_default_matmul_precision == "highest"
     assert jnp.asarray(np.ones(2)).dtype == np.float32
     assert jax.config.jax_default_matmul_precision != "highest"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_matrix_products_have_the_full_precision_of_their_type(dtype):
+    # TF32, the default for float32 on recent GPUs, is what "highest" rules out.
+    with full_precision(dtype):
+        text = str(jax.make_jaxpr(jnp.dot)(np.ones((3, 3)), np.ones((3, 3))))
+    assert f"preferred_element_type={dtype}" in text
+    assert "Precision.HIGHEST" in text

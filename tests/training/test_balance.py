@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xdiffice.training.balance import STRONGEST, TOLERANCE, Balance
-from xdiffice.training.loss import Weights
+from xdiffice.training.balance import (
+    DATA_OUTLIER,
+    EQUATION_OUTLIER,
+    FRONT_AT_FIRST,
+    PATIENCE,
+    STRONGEST,
+    TOLERANCE,
+    Balance,
+    curbs,
+)
+from xdiffice.training.loss import Curbs, Weights, curbed
 
 WEIGHTS = Weights(1.0, 0.6, 0.002, 0.003)
 
@@ -23,21 +32,42 @@ def terms(momentum: float, front: float) -> dict[str, float]:
 
 
 def learned(*shares: tuple[float, float]) -> Weights:
+    """Weights after samples, the first of which let the front fall back to its own weight."""
     balance = Balance(3.0, 5.0)
-    for momentum, front in shares:
+    for momentum, front in [(100.0, 0.0)] * PATIENCE + list(shares):
         balance.learn(terms(momentum, front))
     return balance.applied(WEIGHTS)
 
 
+def test_the_front_weighs_more_at_first():
+    balance = Balance(3.0, 5.0)
+    found = balance.applied(WEIGHTS)
+    assert found == pytest.approx(WEIGHTS._replace(front=FRONT_AT_FIRST * 0.003))
+    for sample in range(1, PATIENCE):
+        balance.learn(terms(100.0, 0.1 * TOLERANCE * 10**-sample))
+        expected = max(1.0, FRONT_AT_FIRST / 2**sample)
+        assert balance.applied(WEIGHTS).front == pytest.approx(expected * 0.003)
+
+
+def test_the_front_falls_back_no_further_than_its_residual_allows():
+    balance = Balance(3.0, 5.0)
+    for _ in range(20):
+        balance.learn(terms(0.0, TOLERANCE))
+    assert balance.applied(WEIGHTS).front == pytest.approx(FRONT_AT_FIRST * 0.003)
+
+
+def test_the_first_residuals_of_momentum_say_nothing():
+    assert learned() == pytest.approx(WEIGHTS)
+
+
 def test_what_holds_keeps_the_weights_that_were_given():
-    assert learned() == WEIGHTS
     assert learned((0.0, 0.5 * TOLERANCE), (TOLERANCE, 0.1 * TOLERANCE)) == pytest.approx(WEIGHTS)
 
 
-def test_a_weight_follows_the_residual_in_proportion():
-    found = learned((1.5 * TOLERANCE, TOLERANCE))
-    assert found == pytest.approx(WEIGHTS._replace(momentum=1.5 * 0.002))
-    found = learned((TOLERANCE, 1.5 * TOLERANCE), (TOLERANCE, TOLERANCE / 1.2))
+def test_a_weight_follows_the_root_of_the_residual():
+    found = learned((1.44 * TOLERANCE, TOLERANCE))
+    assert found == pytest.approx(WEIGHTS._replace(momentum=1.2 * 0.002))
+    found = learned((TOLERANCE, 2.25 * TOLERANCE), (TOLERANCE, TOLERANCE / 1.44))
     assert found == pytest.approx(WEIGHTS._replace(front=1.25 * 0.003))
 
 
@@ -52,10 +82,36 @@ def test_steps_and_factors_are_bounded():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_teaches_nothing(value):
-    assert learned((value, 1.5 * TOLERANCE)) == pytest.approx(WEIGHTS._replace(front=1.5 * 0.003))
+    found = learned((value, 1.44 * TOLERANCE))
+    assert found == pytest.approx(WEIGHTS._replace(front=1.2 * 0.003))
 
 
-def test_a_shelf_without_stresses_keeps_its_weights():
+def test_a_shelf_without_stresses_falls_back_to_its_weights():
     balance = Balance(0.0, 0.0)
-    balance.learn(terms(1.0, 1.0))
+    for _ in range(10):
+        balance.learn(terms(1.0, 1.0))
     assert balance.applied(WEIGHTS) == WEIGHTS
+
+
+def test_curbs_are_set_at_so_many_root_mean_squares():
+    found = curbs(terms(0.1, 0.2) | {"x_velocity": 7.0, "y_velocity": 0.0, "thickness": np.nan})
+    squares = np.array([7.0, 3 * 0.1**2, 5 * 0.2**2])
+    outliers = np.array([DATA_OUTLIER, EQUATION_OUTLIER, EQUATION_OUTLIER])
+    deltas = 1 / (outliers**2 * squares)
+    assert found == pytest.approx(Curbs(deltas[0], 0.0, 0.0, *deltas[1:]))
+
+
+def test_repeated_curbs_settle_on_the_scale_of_what_is_no_outlier():
+    residual = np.random.default_rng(0).normal(size=20_000)
+
+    def settled(residual):
+        scale = np.mean(residual**2)
+        for _ in range(60):
+            scale = float(np.mean(curbed(residual**2, 1 / (EQUATION_OUTLIER**2 * scale))))
+        return scale
+
+    clean = settled(residual)
+    assert 0.8 < clean < 1.0
+    residual[:20] *= 1000  # a thousandth of them: the mean of squares grows a thousandfold
+    assert np.mean(residual**2) > 500
+    assert settled(residual) < 10 * clean

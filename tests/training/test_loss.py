@@ -19,12 +19,14 @@ from xdiffice.physics.rheology import Isotropic
 from xdiffice.physics.scales import Affine, EquationUnits
 from xdiffice.training.loss import (
     Batch,
+    Curbs,
     FrontBatch,
     InteriorBatch,
     Sample,
     ThicknessBatch,
     VelocityBatch,
     Weights,
+    curbed,
     motion_at_residual_points,
     total,
 )
@@ -115,6 +117,43 @@ def test_data_count_by_their_weights():
     assert terms["thickness"] == pytest.approx(0.125, rel=1e-10)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    squares=st.lists(st.floats(1e-12, 1e12), min_size=2, max_size=8),
+    delta=st.floats(1e-4, 1e4),
+)
+def test_curbed_squares_are_squares_first_and_then_grow_with_the_root(squares, delta):
+    squares = np.sort(squares)
+    with double_precision():
+        found = np.asarray(curbed(squares, delta**-2))
+        np.testing.assert_array_equal(curbed(squares, 0.0), squares)
+    expected = 2 * delta**2 * (np.sqrt(1 + squares / delta**2) - 1)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12 * delta**2)
+    assert (found <= squares).all()
+    assert (found <= 2 * delta * np.sqrt(squares)).all()
+    assert (np.diff(found) >= 0).all()
+
+
+def test_every_curb_reaches_its_own_term():
+    sample = random_sample(4)
+    theta = MODEL.init(np.random.default_rng(4))
+    _, plain = evaluate(FitAll(MODEL), theta, sample)
+    affected = {
+        "x_velocity": ("x_velocity",),
+        "y_velocity": ("y_velocity",),
+        "thickness": ("thickness",),
+        "momentum": ("x_momentum", "y_momentum"),
+        "front": ("x_front", "y_front"),
+    }
+    assert set(affected) == set(Curbs._fields)
+    for name, own in affected.items():
+        _, terms = evaluate(
+            FitAll(MODEL), theta, sample._replace(curbs=Curbs()._replace(**{name: 3.0}))
+        )
+        for term, value in plain.items():
+            assert (terms[term] < 0.99 * value) == (term in own)
+
+
 def test_total_takes_each_weight_where_it_belongs():
     terms = {name: float(k) for k, name in enumerate(DATA + RESIDUALS, 1)}
     weights = Weights(velocity=1.0, thickness=10.0, momentum=100.0, front=1000.0)
@@ -188,7 +227,7 @@ def turned(Q: np.ndarray, theta: np.ndarray, sample: Sample) -> tuple[np.ndarray
     )
     means = Q @ [units.u.mean, units.v.mean]
     new = EquationUnits(Affine(means[0], units.u.scale), Affine(means[1], units.v.scale), units.h)
-    return vector, Sample(batch, new, sample.weights)
+    return vector, Sample(batch, new, sample.weights, sample.curbs)
 
 
 @settings(max_examples=15, deadline=None)
@@ -198,7 +237,8 @@ def test_the_loss_does_not_turn_with_the_shelf(seed, angle, mirror):
     sample = random_sample(seed, units=units)
     velocity = sample.batch.velocity
     sample = sample._replace(
-        batch=sample.batch._replace(velocity=velocity._replace(v_weight=velocity.u_weight))
+        batch=sample.batch._replace(velocity=velocity._replace(v_weight=velocity.u_weight)),
+        curbs=Curbs(thickness=1.0, momentum=2.0, front=3.0),
     )
     theta = MODEL.init(np.random.default_rng(seed))
     c, s = np.cos(angle), np.sin(angle)

@@ -16,6 +16,7 @@ from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Isotropic
 from xdiffice.training import recipe as recipe_module
+from xdiffice.training.balance import FRONT_AT_FIRST
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Sample, Weights
@@ -79,9 +80,8 @@ def test_the_front_weighs_more_while_the_motion_is_rough():
         momentum = weights.momentum * (terms.x_momentum + terms.y_momentum)
         front = weights.front * (terms.x_front + terms.y_front)
         anchors[stage] = ((rows.loss - data - momentum) / front.where(front > 0)).values
-    np.testing.assert_allclose(anchors["viscosity"], recipe_module.FRONT_ANCHOR, rtol=1e-6)
-    expected = np.ones(anchors["all"].size)
-    expected[:6] = 50.0, 25.0, 12.0, 6.0, 3.0, 1.5
+    np.testing.assert_allclose(anchors["viscosity"], FRONT_AT_FIRST, rtol=1e-6)
+    expected = np.maximum(FRONT_AT_FIRST / 2 ** np.arange(anchors["all"].size), 1.0)
     assert expected.size > 7
     np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
 
@@ -94,18 +94,18 @@ def test_iterations_are_never_more_than_allowed(max_iterations):
 
 
 @pytest.mark.parametrize(
-    ("max_iterations", "iterations", "resample_every"),
-    [(3, 1, 1), (40, 8, 2), (500, 100, 33), (100_000, 300, 100)],
+    ("max_iterations", "most", "iterations", "resample_every"),
+    [(3, 300, 1, 1), (40, 300, 8, 2), (500, 300, 100, 33), (10**5, 300, 300, 100)],
 )
-def test_the_first_stages_take_a_fifth_each_and_never_more_than_300(
-    max_iterations, iterations, resample_every
+def test_the_first_stages_take_a_fifth_each_and_never_more_than_their_own(
+    max_iterations, most, iterations, resample_every
 ):
     recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=100)
     budget = Budget(50.0, max_iterations)
-    plan = recipe_module._early_plan(recipe, budget)
+    plan = recipe_module._early_plan(most, 0.1, recipe, budget)
     assert (plan.iterations, plan.resample_every) == (iterations, resample_every)
     assert plan.seconds == pytest.approx(0.1 * budget.seconds_left, abs=0.1)
-    assert recipe_module._early_plan(recipe, Budget(None, 100)).seconds == math.inf
+    assert recipe_module._early_plan(most, 0.1, recipe, Budget(None, 100)).seconds == math.inf
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from xdiffice.training.loss import Terms, Weights
+from xdiffice.training.loss import Curbs, Terms, Weights
 
 TOLERANCE = 0.045  # of the driving stress, and of the stress at the front: what may be left over
-STRONGEST = 100.0  # times the weight that was given
+STRONGEST = 50.0  # times the weight that was given
+FRONT_AT_FIRST = 50.0  # times the weight of the front: it anchors the viscosity
+PATIENCE = 6  # samples until the residuals of momentum say anything
+DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 2.0  # root mean squares: what is more counts less
+_DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "front")
 _STEP = 2.0  # a weight changes by this factor at most from one sample to the next
+_POWER = 0.25  # a residual follows its weight with delay
 
 
 class Balance:
     """Factors of the weights of momentum and front, followed from sample to sample.
+
+    The front begins with much weight: second derivatives of a velocity that was fitted to data
+    alone are mostly noise, and noise is best explained by ice without viscosity, from where no
+    gradient leads back. The front's condition, which has first derivatives only, keeps the
+    viscosity away from there. For the same reason the first residuals of momentum say nothing
+    about its weight.
 
     Parameters
     ----------
@@ -29,16 +40,23 @@ class Balance:
             "momentum": TOLERANCE**2 * driving_stress,
             "front": TOLERANCE**2 * front_stress,
         }
-        self.factors = dict.fromkeys(self._allowed, 1.0)
+        self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
+        self._patience = {"momentum": PATIENCE, "front": 0}
 
     def learn(self, terms: Terms) -> None:
         """Follow the residuals of a fresh sample; those that are not finite teach nothing."""
         for name, allowed in self._allowed.items():
+            self._patience[name] -= 1
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
-            if np.isfinite(found) and allowed > 0:
-                # The root: a residual follows its weight with delay.
-                change = np.clip(np.sqrt(found / allowed), 1 / _STEP, _STEP)
+            if self._patience[name] < 0 and np.isfinite(found):
+                ratio = found / allowed if allowed > 0 else 0.0
+                change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(np.clip(self.factors[name] * change, 1.0, STRONGEST))
+
+    @property
+    def patient(self) -> bool:
+        """Whether the residuals of momentum do not count yet."""
+        return self._patience["momentum"] >= 0
 
     def applied(self, weights: Weights) -> Weights:
         """Weights as they are now."""
@@ -46,3 +64,34 @@ class Balance:
             momentum=weights.momentum * self.factors["momentum"],
             front=weights.front * self.factors["front"],
         )
+
+
+def curbs(terms: Terms) -> Curbs:
+    """Curb misfits above three root mean squares of their kind, residuals of equations above two.
+
+    Velocity and its derivatives are singular in the corners where calving front and wall meet, and
+    so are rifts. A few pixels of a hundred thousand hold most of the sum of squares there: samples
+    with and without them would ask for different fields.
+
+    Parameters
+    ----------
+    terms : dict of str to float
+        Mean squares on an earlier sample, curbed themselves: repeated, the threshold is a robust
+        measure of scale.
+
+    Returns
+    -------
+    Curbs
+    """
+    return Curbs(
+        **{name: _curb(DATA_OUTLIER, terms[name]) for name in _DATA},
+        **{
+            name: _curb(EQUATION_OUTLIER, terms[f"x_{name}"] + terms[f"y_{name}"])
+            for name in _EQUATIONS
+        },
+    )
+
+
+def _curb(outlier: float, mean_square) -> float:
+    square = outlier**2 * float(mean_square)
+    return 1 / square if square > 0 and np.isfinite(square) else 0.0

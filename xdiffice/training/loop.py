@@ -68,7 +68,8 @@ class Plan:
     resample_every : int
         Iterations between two samples.
     tolerance : float
-        Stop when the loss on fresh samples has not fallen by this share in ``patience`` samples.
+        Stop when ``patience`` samples did not lower the loss by this share, both ends seen on the
+        same fresh sample.
     patience : int
         Samples without progress that are endured.
     family : {"bfgs", "broyden"}
@@ -80,7 +81,7 @@ class Plan:
     resample_every: int
     tolerance: float = 0.0
     patience: int = 10
-    family: Family = "bfgs"
+    family: Family = "broyden"
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,7 @@ def minimise(
     Parameters
     ----------
     objective : callable
-        ``objective(theta, sample) -> (loss, terms)``; hashable, the key of the compilation. Its
-        ``weighed(terms, sample)`` is the loss of given terms: samples may differ in their weights.
+        ``objective(theta, sample) -> (loss, terms)``; hashable, the key of the compilation.
     theta : ndarray, shape (n,)
         Where to start.
     draw : callable
@@ -231,36 +231,48 @@ class _Descent:
         self.objective, self.plan, self.budget, self.recorder = objective, plan, budget, recorder
         self.search = _begin(plan.family, theta)
         self.theta = self.best_theta = np.array(theta)  # the search's own buffers are donated
-        self.best_terms: Any = None
-        self.milestone_terms: Any = None
+        self.milestone_theta: np.ndarray | None = None
         self.samples_since = 0
         self.restarts = self.done = 0
         self.seconds_per_step = math.nan
         self.started = time.monotonic()
         self.stop_reason: str | None = None
 
-    def judge(self, sample) -> tuple[float, dict[str, float]]:
-        """Evaluate the loss on a fresh sample, record it, keep the parameters if they are best."""
-        fresh, going = jnp.asarray(True), jnp.asarray(False)
-        terms = self._run(self.search._replace(fresh=fresh, stalled=going), sample, 0)
-        value = float(self.search.point.value)
-        self.recorder.record(self.objective.name, self.budget, value, terms)
-        terms = {name: float(term) for name, term in terms.items()}
-        if value < self._weighed(self.best_terms, sample):
-            self.best_terms, self.best_theta = terms, self.theta
-        return value, terms
+    def judge(self, sample) -> bool:
+        """Compare with earlier parameters on a fresh sample, record it, keep the best.
 
-    def _weighed(self, terms, sample) -> float:
-        """Loss of earlier terms, had they been met with the weights of this sample."""
-        return math.inf if terms is None else float(self.objective.weighed(terms, sample))
+        Samples differ by more than the parameters do: what is compared must have seen the same.
+        Returns whether the loss is finite.
+        """
+        current, rivals = self.theta, {}
+        for theta in (self.best_theta, self.milestone_theta):
+            if theta is not None and theta is not current and id(theta) not in rivals:
+                rivals[id(theta)], _ = self._evaluated(theta, sample)
+        value, terms = self._evaluated(current, sample)
+        self.recorder.record(self.objective.name, self.budget, value, terms)
+        best = rivals.get(id(self.best_theta), math.inf)
+        if value < best:
+            best, self.best_theta = value, self.theta
+        milestone = rivals.get(id(self.milestone_theta), math.inf)
+        self.samples_since += 1
+        if best < milestone * (1 - self.plan.tolerance):
+            self.milestone_theta, self.samples_since = self.best_theta, 0
+        return math.isfinite(value)
+
+    def _evaluated(self, theta, sample):
+        """Return the loss and its terms on a sample; the next step starts from there."""
+        point = self.search.point._replace(theta=jnp.array(theta))
+        fresh, going = jnp.asarray(True), jnp.asarray(False)
+        search = self.search._replace(point=point, fresh=fresh, stalled=going)
+        terms = self._run(search, sample, 0)
+        return float(self.search.point.value), terms
 
     def use(self, sample) -> None:
         """Judge a fresh sample, then minimise on it until the next one is due."""
-        value, terms = self.judge(sample)
-        if not math.isfinite(value):
+        if not self.judge(sample):
             self._restart("not_finite")
             return
-        if self._hopeless(value, terms, sample):
+        if self.plan.tolerance > 0 and self.samples_since > self.plan.patience:
             self.stop_reason = "tolerance"
             return
         begun = self.done
@@ -311,14 +323,6 @@ class _Descent:
         left = min(self.plan.seconds - spent, self.budget.seconds_left)
         steps = min(SECONDS_PER_CALL, left) / self.seconds_per_step
         return int(steps) if left < SECONDS_PER_CALL else max(1, int(steps))
-
-    def _hopeless(self, value: float, terms, sample) -> bool:
-        milestone = self._weighed(self.milestone_terms, sample)
-        if value < milestone * (1 - self.plan.tolerance):
-            self.milestone_terms, self.samples_since = terms, 0
-            return False
-        self.samples_since += 1
-        return self.plan.tolerance > 0 and self.samples_since > self.plan.patience
 
     def _restart(self, trouble: str) -> None:
         """Go back to the best parameters and forget the curvature."""

@@ -87,27 +87,66 @@ class Weights(NamedTuple):
     front: float
 
 
+class Curbs(NamedTuple):
+    """From where a residual is an outlier: δ⁻² of every term, δ a magnitude of the residual.
+
+    Squares r² become 2 r² / (1 + (1 + r²/δ²)^½), the pseudo-Huber loss: r² where it is small,
+    2 δ |r| where it is large. Zero means plain squares.
+    """
+
+    x_velocity: Array | float = 0.0
+    y_velocity: Array | float = 0.0
+    thickness: Array | float = 0.0
+    momentum: Array | float = 0.0
+    front: Array | float = 0.0
+
+
 class Sample(NamedTuple):
     """All that the loss depends on besides the parameters: the arguments of a compiled step."""
 
     batch: Batch
     units: EquationUnits
     weights: Weights
+    curbs: Curbs = Curbs()
 
 
 Terms = dict[str, jax.Array]
 
 
-def misfit_terms(model: Model, theta_motion: jax.Array, batch: Batch, shares: Shares) -> Terms:
+def misfit_terms(
+    model: Model, theta_motion: jax.Array, batch: Batch, shares: Shares, curbs: Curbs
+) -> Terms:
     """Weighted mean squares of u, v and h minus data, in units of two standard deviations."""
     velocity, thickness = batch.velocity, batch.thickness
     u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
     _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
+    u_square = velocity.u_weight * (u - velocity.u) ** 2
+    v_square = velocity.v_weight * (v - velocity.v) ** 2
+    h_square = thickness.weight * (h - thickness.h) ** 2
     return {
-        "x_velocity": jnp.sum(shares.velocity * velocity.u_weight * (u - velocity.u) ** 2),
-        "y_velocity": jnp.sum(shares.velocity * velocity.v_weight * (v - velocity.v) ** 2),
-        "thickness": jnp.sum(shares.thickness * thickness.weight * (h - thickness.h) ** 2),
+        "x_velocity": jnp.sum(shares.velocity * curbed(u_square, curbs.x_velocity)),
+        "y_velocity": jnp.sum(shares.velocity * curbed(v_square, curbs.y_velocity)),
+        "thickness": jnp.sum(shares.thickness * curbed(h_square, curbs.thickness)),
     }
+
+
+def curbed(square: Array, curb: Array | float, of: Array | None = None) -> Array:
+    """Squares of residuals as the loss counts them.
+
+    Parameters
+    ----------
+    square : Array
+        Squared magnitudes.
+    curb : Array or float
+        See `Curbs`.
+    of : Array, optional
+        A share of the squares, such as that of one component, to be counted instead.
+
+    Returns
+    -------
+    Array
+    """
+    return (square if of is None else of) * (2 / (1 + jnp.sqrt(1 + curb * square)))
 
 
 def motion_at_residual_points(
@@ -141,15 +180,22 @@ def residual_terms(
     motions: tuple[Motion, Motion],
     batch: Batch,
     shares: Shares,
+    curbs: Curbs,
 ) -> Terms:
     """Mean squares of the residuals of momentum and front."""
-    momentum, stress = residuals(model, theta_viscosity, motions, batch)
-    return {
-        "x_momentum": jnp.sum(shares.interior * momentum[0] ** 2),
-        "y_momentum": jnp.sum(shares.interior * momentum[1] ** 2),
-        "x_front": jnp.sum(shares.front * stress[0] ** 2),
-        "y_front": jnp.sum(shares.front * stress[1] ** 2),
-    }
+    terms = {}
+    # Outliers by the length of the vector: the loss does not depend on the direction of the axes.
+    for name, (x, y), share, curb in zip(
+        ("momentum", "front"),
+        residuals(model, theta_viscosity, motions, batch),
+        (shares.interior, shares.front),
+        (curbs.momentum, curbs.front),
+        strict=True,
+    ):
+        square = x * x + y * y
+        terms[f"x_{name}"] = jnp.sum(share * curbed(square, curb, of=x * x))
+        terms[f"y_{name}"] = jnp.sum(share * curbed(square, curb, of=y * y))
+    return terms
 
 
 def total(terms: Terms, weights: Weights) -> jax.Array:

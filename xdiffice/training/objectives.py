@@ -33,12 +33,9 @@ class FitMotion:
 
     def __call__(self, theta_motion: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
-        terms = misfit_terms(self.model, theta_motion, sample.batch, even_shares(sample.batch))
-        return self.weighed(terms, sample), terms
-
-    def weighed(self, terms: Terms, sample: Sample) -> jax.Array:
-        """Loss of given terms with the weights of a sample."""
-        return total(terms, sample.weights)
+        batch, shares = sample.batch, even_shares(sample.batch)
+        terms = misfit_terms(self.model, theta_motion, batch, shares, sample.curbs)
+        return total(terms, sample.weights), terms
 
 
 class FrozenMotionSample(NamedTuple):
@@ -60,14 +57,11 @@ class FitViscosity:
     ) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
         sample = frozen.sample
+        batch, shares = sample.batch, even_shares(sample.batch)
         terms = residual_terms(
-            self.model, theta_viscosity, frozen.motions, sample.batch, even_shares(sample.batch)
+            self.model, theta_viscosity, frozen.motions, batch, shares, sample.curbs
         )
-        return self.weighed(terms, frozen), terms
-
-    def weighed(self, terms: Terms, frozen: FrozenMotionSample) -> jax.Array:
-        """Loss of given terms with the weights of a sample."""
-        return total(terms, frozen.sample.weights)
+        return total(terms, sample.weights), terms
 
 
 @dataclass(frozen=True)
@@ -80,17 +74,13 @@ class FitAll:
     def __call__(self, theta: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
         blocks = in_blocks(sample.batch, suitable_number(sample.batch))
-        return summed(self._share, theta, (sample.units, sample.weights), blocks)
+        return summed(self._share, theta, (sample.units, sample.weights, sample.curbs), blocks)
 
     def _share(self, theta, shared, block):
         """Share of a block of points in the loss and its terms."""
-        (units, weights), (batch, shares) = shared, block
+        (units, weights, curbs), (batch, shares) = shared, block
         motion, viscosity = self.model.split(theta)
         motions = motion_at_residual_points(self.model, motion, batch, units)
-        terms = misfit_terms(self.model, motion, batch, shares)
-        terms |= residual_terms(self.model, viscosity, motions, batch, shares)
+        terms = misfit_terms(self.model, motion, batch, shares, curbs)
+        terms |= residual_terms(self.model, viscosity, motions, batch, shares, curbs)
         return total(terms, weights), terms
-
-    def weighed(self, terms: Terms, sample: Sample) -> jax.Array:
-        """Loss of given terms with the weights of a sample."""
-        return total(terms, sample.weights)

@@ -7,7 +7,6 @@ and every iteration costs a second evaluation for the same progress.
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from xdiffice.model.fields import Model
+from xdiffice.model.precision import Precision
 from xdiffice.physics.scales import EquationUnits
-from xdiffice.training.balance import Balance
+from xdiffice.training.balance import FRONT_AT_FIRST, Balance, curbs
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loop import Plan, minimise
@@ -30,9 +30,6 @@ from xdiffice.training.loss import (
 )
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
 from xdiffice.training.sampling import SampleSizes, draw, draw_by_residual
-
-FRONT_ANCHOR = 50.0  # how much more the front weighs while the motion is rough
-_ANCHORS = (50.0, 25.0, 12.0, 6.0, 3.0, 1.5)  # over the first samples of the joint stage
 
 
 @dataclass(frozen=True)
@@ -47,23 +44,28 @@ class Recipe:
         Weights of the terms of the loss.
     resample_every : int
         Iterations between two samples.
-    stage_share : float
+    motion_share, viscosity_share : float
         Share of the budget that each of the first two stages may take at most.
-    stage_iterations : int
+    motion_iterations, viscosity_iterations : int
         Iterations that each of the first two stages may take at most.
     tolerance : float
         See `Plan`.
     sampling : {"uniform", "residual"}
         How interior and front points are drawn in the last stage.
+    dtype : {"float64", "float32"}
+        Of parameters and samples; to be trained within `full_precision` of the same.
     """
 
     sizes: SampleSizes
     weights: Weights
     resample_every: int
-    stage_share: float = 0.1
-    stage_iterations: int = 300
+    motion_share: float = 0.1
+    viscosity_share: float = 0.1
+    motion_iterations: int = 300
+    viscosity_iterations: int = 300
     tolerance: float = 0.0
     sampling: Literal["uniform", "residual"] = "uniform"
+    dtype: Precision = "float64"
 
 
 def train(
@@ -107,20 +109,23 @@ def train(
             batch = draw_by_residual(points, recipe.sizes, rng, magnitudes)
         return jax.device_put(Sample(batch, units, recipe.weights))
 
-    theta_motion, theta_viscosity = model.split(model.init(rng))
-    early = _early_plan(recipe, budget)
+    theta_motion, theta_viscosity = model.split(model.init(rng).astype(recipe.dtype))
+    early = _early_plan(recipe.motion_iterations, recipe.motion_share, recipe, budget)
     motion = minimise(FitMotion(model), theta_motion, lambda _: sample(), early, budget, recorder)
     if motion.stop_reason == "interrupted":
         return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
 
     def frozen_sample(_: np.ndarray | None = None) -> FrozenMotionSample:
-        return _freeze(model, jnp.asarray(motion.theta), _anchored(sample(), FRONT_ANCHOR))
+        drawn = sample()
+        weights = drawn.weights._replace(front=FRONT_AT_FIRST * drawn.weights.front)
+        return _freeze(model, jnp.asarray(motion.theta), drawn._replace(weights=weights))
 
     try:
         frozen = frozen_sample()
         theta_viscosity = best_constant(model, theta_viscosity, frozen)
     except KeyboardInterrupt:
         return np.concatenate([motion.theta, theta_viscosity]), "interrupted"
+    early = _early_plan(recipe.viscosity_iterations, recipe.viscosity_share, recipe, budget)
     viscosity = minimise(
         FitViscosity(model), theta_viscosity, frozen_sample, early, budget, recorder
     )
@@ -130,15 +135,16 @@ def train(
     plan = Plan(
         budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
     )
-    anchors = itertools.chain(_ANCHORS, itertools.repeat(1.0))
     balance = Balance(*reference_stresses(frozen))
 
     def balanced_sample(theta: np.ndarray) -> Sample:
-        anchor = next(anchors)
-        if anchor == 1.0 and recorder.rows[-1]["stage"] == FitAll.name:
-            balance.learn(recorder.rows[-1])
         drawn = sample(theta)
-        return _anchored(drawn._replace(weights=balance.applied(drawn.weights)), anchor)
+        last = recorder.rows[-1]
+        if last["stage"] == FitAll.name:
+            balance.learn(last)
+            if not balance.patient:
+                drawn = drawn._replace(curbs=curbs(last))
+        return drawn._replace(weights=balance.applied(drawn.weights))
 
     outcome = minimise(FitAll(model), theta, balanced_sample, plan, budget, recorder)
     return outcome.theta, outcome.stop_reason
@@ -191,22 +197,11 @@ def _residual_magnitudes(model, theta, units, batch):
     return tuple(jnp.hypot(*r) for r in residuals(model, viscosity, motions, batch))
 
 
-def _anchored(sample: Sample, anchor: float) -> Sample:
-    """Let the front weigh more.
-
-    Second derivatives of a velocity that was fitted to data alone are mostly noise, and noise is
-    best explained by ice without viscosity, from where no gradient leads back. The front's
-    condition, which has first derivatives only, keeps the viscosity away from there.
-    """
-    weights = sample.weights
-    return sample._replace(weights=weights._replace(front=anchor * weights.front))
-
-
-def _early_plan(recipe: Recipe, budget: Budget) -> Plan:
-    """Limits of each of the first two stages."""
-    iterations = min(recipe.stage_iterations, max(1, budget.max_iterations // 5))
+def _early_plan(iterations: int, share: float, recipe: Recipe, budget: Budget) -> Plan:
+    """Limits of one of the first two stages."""
+    iterations = min(iterations, max(1, budget.max_iterations // 5))
     return Plan(
         iterations,
-        recipe.stage_share * budget.seconds_left,
+        share * budget.seconds_left,
         min(recipe.resample_every, max(1, iterations // 3)),
     )
