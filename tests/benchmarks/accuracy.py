@@ -7,11 +7,17 @@ DIFFICE_jax; a viscosity in them is taken as the truth.
     python tests/benchmarks/accuracy.py SynData_exp1.mat --seconds 45 180 --seeds 0 1 2 3 4
     python tests/benchmarks/accuracy.py SynData_exp1.mat --noise 0.01 0.05 0.1 --control
     python tests/benchmarks/accuracy.py data_pinns_LarsenC.mat --seconds 600 --held-out 5
+
+Parameters of the estimator are compared by naming them, one set of them for each row:
+
+    python tests/benchmarks/accuracy.py --seeds 0 1 2 --set sampling=uniform --set sampling=residual
+    python tests/benchmarks/accuracy.py --set width=16,features=32 --set width=24,features=64
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import platform
 import statistics
@@ -26,13 +32,25 @@ import xdiffice
 from xdiffice.results.comparison import relative_error
 
 COLUMNS = (
-    "shelf", "noise", "seed", "seconds", "iterations", "viscosity", "x_velocity", "y_velocity",
-    "thickness", "momentum", "front", "stopped by",
+    "shelf", "parameters", "noise", "seed", "seconds", "iterations", "viscosity",
+    "x_velocity", "y_velocity", "thickness", "momentum", "front", "stopped by",
 )  # fmt: skip
 
 
 def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
+
+
+def parameters(text: str) -> dict:
+    """Read ``name=value,name=value``; what is no Python literal is a string."""
+    found = {}
+    for pair in filter(None, text.split(",")):
+        name, value = pair.split("=")
+        try:
+            found[name] = ast.literal_eval(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def misfits(inverter, held_out: dict[str, xr.DataArray]) -> list[float]:
@@ -46,14 +64,14 @@ def misfits(inverter, held_out: dict[str, xr.DataArray]) -> list[float]:
     return shares
 
 
-def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float):
+def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float, chosen: str):
     """Invert a shelf; return the cells of its row after the seed, and the error of viscosity."""
     remaining, held_out = shelf, None
     if arguments.held_out:
         remaining, held_out = hold_out(shelf, 1000 * arguments.held_out)
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
-        max_seconds=seconds, random_state=seed, progress=False
+        max_seconds=seconds, random_state=seed, progress=False, **parameters(chosen)
     ).fit(remaining)
     elapsed = time.perf_counter() - start
     error = None
@@ -67,14 +85,15 @@ def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float):
     return cells, error
 
 
-def rows(name: str, shelf: xr.Dataset, noise: float, seconds: float, arguments):
+def rows(shelf_name: str, shelf: xr.Dataset, noise: float, seconds: float, arguments, chosen: str):
     """Rows of one shelf with one level of noise: every seed, their median, the control method."""
     truth = shelf.get("viscosity")
+    name = [shelf_name, chosen or "defaults"]
     errors, controls = [], []
     for seed in arguments.seeds:
         noisy = with_noise(shelf, noise, seed) if noise else shelf
-        start = [name, percent(noise), str(seed)]
-        cells, error = inverted(noisy, truth, seed, arguments, seconds)
+        start = [*name, percent(noise), str(seed)]
+        cells, error = inverted(noisy, truth, seed, arguments, seconds, chosen)
         yield [*start, *cells]
         errors.append(error)
         if arguments.control:
@@ -86,7 +105,7 @@ def rows(name: str, shelf: xr.Dataset, noise: float, seconds: float, arguments):
         if len(found) > 1 and None not in found:
             worst, median = percent(max(found)), percent(statistics.median(found))
             summary = f"{kind}: median {median}, worst {worst}"
-            yield [name, percent(noise), "all", "-", "-", summary, *["-"] * 6]
+            yield [*name, percent(noise), "all", "-", "-", summary, *["-"] * 6]
 
 
 def main() -> None:
@@ -97,6 +116,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0], help="share of rms speed")
     parser.add_argument("--control", action="store_true", help="also by a finite-element adjoint")
     parser.add_argument("--held-out", type=float, metavar="KM", help="misfits in blocks left out")
+    parser.add_argument("--set", action="append", metavar="NAME=VALUE,...", help="of the estimator")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
     print("| " + " | ".join(COLUMNS) + " |")
@@ -105,8 +125,9 @@ def main() -> None:
         name, shelf = shelf_from(source)
         for seconds in arguments.seconds:
             for noise in arguments.noise:
-                for row in rows(name, shelf, noise, seconds, arguments):
-                    print("| " + " | ".join(row) + " |", flush=True)
+                for chosen in arguments.set or [""]:
+                    for row in rows(name, shelf, noise, seconds, arguments, chosen):
+                        print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":
