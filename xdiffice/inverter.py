@@ -167,7 +167,7 @@ class SSAViscosityInverter(BaseEstimator):
         resample_every: int = 100,
         dtype: Precision = "float64",
         velocity_weight: float = 1.0,
-        thickness_weight: float = 0.4,
+        thickness_weight: float = 0.5,
         momentum_weight: float = 0.001,
         front_weight: float = 0.001,
         ice_density: float = 917.0,
