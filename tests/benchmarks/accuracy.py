@@ -66,13 +66,13 @@ def misfits(inverter, held_out: dict[str, xr.DataArray]) -> list[float]:
 
 def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float, chosen: str):
     """Invert a shelf; return the cells of its row after the seed, and the error of viscosity."""
-    remaining, held_out = shelf, None
+    remaining, held_out, mask = shelf, None, None
     if arguments.held_out:
-        remaining, held_out = hold_out(shelf, 1000 * arguments.held_out)
+        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out)
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
         max_seconds=seconds, random_state=seed, progress=False, **parameters(chosen)
-    ).fit(remaining)
+    ).fit(remaining, mask=mask)
     elapsed = time.perf_counter() - start
     error = None
     if truth is not None:

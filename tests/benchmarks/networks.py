@@ -149,9 +149,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="names that begin like this")
     arguments = parser.parse_args()
     name, shelf = shelf_from(arguments.file)
-    remaining, held_out = shelf, None
+    remaining, held_out, mask = shelf, None, None
     if arguments.held_out:
-        remaining, held_out = hold_out(shelf, 1000 * arguments.held_out)
+        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out)
     truth = shelf.get("viscosity")
     sizes = handed_to_training(remaining)[0].motion
     chosen = Choices(sizes.width, sizes.features, sizes.frequency, 0, 0, 0, 0)
@@ -170,7 +170,7 @@ def main() -> None:
             **variant.parameters(chosen),
         )
         with variant.applied():
-            fitted.fit(remaining)
+            fitted.fit(remaining, mask=mask)
         error = "-"
         if truth is not None:
             found = fitted.predict(truth, variables=["viscosity"])["viscosity"]

@@ -65,7 +65,7 @@ def with_noise(shelf: xr.Dataset, share: float, seed: int) -> xr.Dataset:
 
 def hold_out(
     shelf: xr.Dataset, side: float, share: float = 0.1, seed: int = 0
-) -> tuple[xr.Dataset, dict[str, xr.DataArray]]:
+) -> tuple[xr.Dataset, dict[str, xr.DataArray], xr.DataArray]:
     """Take velocity and thickness out of random square blocks.
 
     Parameters
@@ -81,8 +81,9 @@ def hold_out(
 
     Returns
     -------
-    tuple of (xarray.Dataset, dict of str to xarray.DataArray)
-        The shelf without the blocks, and what was in them, by role.
+    tuple of (xarray.Dataset, dict of str to xarray.DataArray, xarray.DataArray)
+        The shelf without the blocks, what was in them, by role, and a mask of the whole shelf: the
+        ice is known to float where its velocity is left out.
     """
     found = survey(shelf)
     blocks = {}
@@ -97,4 +98,7 @@ def hold_out(
         out = xr.DataArray(np.isin(numbers, chosen), dims=one.squeezed.dims)
         remaining[one.name] = one.array.where(~out)
         held_out[role] = one.squeezed.where(out)
-    return shelf.assign(remaining), held_out
+    u, v = (found.fields[role] for role in ("x_velocity", "y_velocity"))
+    floating = (np.isfinite(u.squeezed) & np.isfinite(v.squeezed)).astype(float)
+    floating.attrs = {"standard_name": "floating_ice_shelf_area_fraction", "units": "1"}
+    return shelf.assign(remaining), held_out, floating
