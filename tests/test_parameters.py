@@ -45,6 +45,7 @@ BAD = [
     ("n_interior", 0, "whole number of at least 10"),
     ("n_front", 1, "whole number of at least 2"),
     ("resample_every", 0, "whole number of at least 1"),
+    ("roughness_weight", -1e-6, "number of at least 0"),
     ("dtype", "float16", "'float64', 'float32'"),
     ("velocity_weight", 0, "positive number"),
     ("thickness_weight", -1, "positive number"),

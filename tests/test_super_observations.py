@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from xdiffice.super_observations import (
     NOISE_FLOOR,
-    NOISY_FACTOR,
     SPARE,
     block_means,
     detail,
-    equation_factor,
     noise,
+    noisiness,
     scatter_of_data,
     super_observations,
 )
@@ -431,10 +430,20 @@ def test_several_fields_have_the_noise_that_each_has_alone():
     np.testing.assert_array_equal(noise(x, y, fields), alone)
 
 
-def test_the_equations_weigh_more_where_one_component_is_noisy():
+def test_one_component_that_is_lost_in_noise_is_all_noise():
     x, y = scattered(0)
     noise_of_v = np.random.default_rng(1).normal(size=x.size)
     clean = averaged(shelf(x, y, x, y, x), 300, 300, {})
-    assert equation_factor(clean) == pytest.approx(1.0, abs=1e-6)
+    assert noisiness(clean) == pytest.approx(0.0, abs=1e-6)
     noisy = averaged(shelf(x, y, x, noise_of_v, x), 300, 300, {})
-    assert equation_factor(noisy) == pytest.approx(1 + NOISY_FACTOR, rel=0.01)
+    assert noisiness(noisy) == 1.0
+
+
+@given(st.floats(0.0, 10.0), st.booleans())
+def test_noisiness_is_the_square_of_the_scatter(scatter, of_v):
+    x, y = scattered(0)
+    points = shelf(x, y, x, y, x)
+    trust = np.full(x.size, 1 / (1 + (scatter / NOISE_FLOOR) ** 2))
+    name = "v_weight" if of_v else "u_weight"
+    points = points._replace(velocity=points.velocity._replace(**{name: trust}))
+    assert noisiness(points) == pytest.approx(min(1.0, (scatter / 0.04) ** 2), abs=1e-9)

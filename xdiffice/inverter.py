@@ -30,7 +30,7 @@ from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.super_observations import (
     detail,
-    equation_factor,
+    noisiness,
     scatter_of_data,
     super_observations,
 )
@@ -41,6 +41,7 @@ from xdiffice.training.recipe import Recipe, train
 from xdiffice.training.sampling import SampleSizes
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
+NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 
 
 class SSAViscosityInverter(BaseEstimator):
@@ -96,13 +97,16 @@ class SSAViscosityInverter(BaseEstimator):
     resample_every : int
         Iterations between two samples.
     dtype : {"float64", "float32"}
-        Of the training, with matrix products of full precision in both. float32 is no faster on
-        most CPUs and ends earlier: line searches find no lower point.
+        Of the training; matrix products have the full precision of the type, never TF32.
+        Predictions are made in float64.
     velocity_weight, thickness_weight, momentum_weight, front_weight : float
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
         not hold to 4.5 % of the driving stress and of the stress at the front.
+    roughness_weight : float
+        Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
+        counts only where velocity is noisy, and where it is all noise counts in full.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional
@@ -170,6 +174,7 @@ class SSAViscosityInverter(BaseEstimator):
         thickness_weight: float = 0.5,
         momentum_weight: float = 0.001,
         front_weight: float = 0.001,
+        roughness_weight: float = 3e-6,
         ice_density: float = 917.0,
         sea_water_density: float = 1030.0,
         gravity: float = 9.8,
@@ -200,6 +205,7 @@ class SSAViscosityInverter(BaseEstimator):
         self.thickness_weight = thickness_weight
         self.momentum_weight = momentum_weight
         self.front_weight = front_weight
+        self.roughness_weight = roughness_weight
         self.ice_density = ice_density
         self.sea_water_density = sea_water_density
         self.gravity = gravity
@@ -266,7 +272,7 @@ class SSAViscosityInverter(BaseEstimator):
                     model,
                     scales.equation_units,
                     data,
-                    self._recipe(choices, equation_factor(data)),
+                    self._recipe(choices, noisiness(data)),
                     budget,
                     recorder,
                     rng,
@@ -397,7 +403,8 @@ class SSAViscosityInverter(BaseEstimator):
         )
         return Model(motion, viscosity, rheology)
 
-    def _recipe(self, choices: Choices, factor: float) -> Recipe:
+    def _recipe(self, choices: Choices, noise: float) -> Recipe:
+        factor = 1 + NOISY_FACTOR * noise
         return Recipe(
             sizes=SampleSizes(
                 choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
@@ -407,6 +414,7 @@ class SSAViscosityInverter(BaseEstimator):
                 float(self.thickness_weight),
                 factor * float(self.momentum_weight),
                 factor * float(self.front_weight),
+                noise * float(self.roughness_weight),
             ),
             resample_every=self.resample_every,
             tolerance=float(self.tolerance),

@@ -98,6 +98,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "thickness_weight": _POSITIVE,
     "momentum_weight": _POSITIVE,
     "front_weight": _POSITIVE,
+    "roughness_weight": _NOT_NEGATIVE,
     "ice_density": _POSITIVE,
     "sea_water_density": _POSITIVE,
     "gravity": _POSITIVE,

@@ -15,7 +15,7 @@ from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
 
 Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
 NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
-NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
+NOISY = 4.0  # floors: from here on velocity counts as all noise
 SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
 DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
 _FITTED = 3  # coefficients of a plane
@@ -88,12 +88,12 @@ def _scatter(data: VelocityBatch | ThicknessBatch, names: str) -> dict[str, floa
     return dict(zip(names, noise(data.x, data.y, values).tolist(), strict=True))
 
 
-def equation_factor(points: Batch) -> float:
-    """How much more the equations weigh where the velocity is noisy.
+def noisiness(points: Batch) -> float:
+    """How noisy the velocity is, from 0 to 1: (σ / 0.04)² of the noisier component, at most 1.
 
     Clean velocity may disagree with the equations for good reasons, singular corners of the front
     among them, and is better known than any balance. Noisy velocity has to be made smooth by the
-    equations.
+    equations, and the viscosity that follows from its derivatives by itself.
 
     Parameters
     ----------
@@ -103,11 +103,11 @@ def equation_factor(points: Batch) -> float:
     Returns
     -------
     float
-        1 for clean data, 1 + NOISY_FACTOR where one component is lost in noise.
+        0 for clean data, 1 where the scatter of one component reaches four times NOISE_FLOOR.
     """
     velocity = points.velocity
-    trust = min(np.mean(velocity.u_weight), np.mean(velocity.v_weight))
-    return float(1 + NOISY_FACTOR * (1 - trust))
+    trust = min(float(np.mean(w)) for w in (velocity.u_weight, velocity.v_weight))
+    return float(min(1.0, (1 / trust - 1) / NOISY**2)) if trust > 0 else 1.0
 
 
 def detail(points: Batch, scatter: Mapping[str, float]) -> float:

@@ -11,6 +11,7 @@ from xdiffice.model.fields import Motion
 from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
+from xdiffice.physics.rheology import Isotropic
 from xdiffice.physics.scales import Affine, EquationUnits
 from xdiffice.training.loss import (
     Batch,
@@ -39,6 +40,7 @@ class SpreadingModel:
     """
 
     n_parameters = 4
+    rheology = Isotropic()
     viscosity = Network(n_outputs=1, width=2, depth=2)  # asked for its number of outputs only
 
     def init(self, rng):
@@ -66,8 +68,10 @@ class SpreadingModel:
         )
 
     def viscosity_at(self, theta_viscosity, x, y, order):
-        mu = thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE))
-        return mu, mu
+        return self.rheology.viscosities(*self.rheology_fields(theta_viscosity, x, y, order))
+
+    def rheology_fields(self, theta_viscosity, x, y, order):
+        return (thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE)),)
 
 
 def exact_batch(seed: int = 0, n: int = 40) -> Batch:

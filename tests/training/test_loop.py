@@ -214,6 +214,15 @@ def test_parameters_are_compared_on_the_same_sample():
     assert value < 0.1 * float(Bowl()(ORIGIN, MINIMUM)[0])
 
 
+def test_what_only_single_samples_taught_averages_out():
+    rng = np.random.default_rng(3)
+    noise = rng.normal(size=(31, 3))
+    run = Run(Bowl(), Plan(300, math.inf, 10), lambda k: jnp.asarray(MINIMUM + noise[k - 1]))
+    # Ten iterations find the minimum of a sample; the last ten of those are averaged.
+    assert run.draws == 31
+    np.testing.assert_allclose(run.outcome.theta, MINIMUM + noise[20:30].mean(axis=0), atol=0.02)
+
+
 def test_tolerance_ends_what_does_not_improve():
     rng = np.random.default_rng(0)
     samples = [MINIMUM + 0.1 * rng.normal(size=3) for _ in range(200)]

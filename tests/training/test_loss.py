@@ -35,6 +35,7 @@ from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, Frozen
 WEIGHTS = Weights(velocity=1.0, thickness=0.6, momentum=0.05, front=0.1)
 DATA = ("x_velocity", "y_velocity", "thickness")
 RESIDUALS = ("x_momentum", "y_momentum", "x_front", "y_front")
+ROUGHNESS = "roughness"
 MODEL = Model(Network(3, 7, 2), Network(1, 5, 2), Isotropic())
 
 
@@ -69,10 +70,15 @@ def random_sample(seed: int = 0, n: int = 30, units: EquationUnits = UNITS) -> S
 def test_all_terms_vanish_for_the_exact_shelf():
     sample = Sample(exact_batch(), UNITS, WEIGHTS)
     loss, terms = evaluate(FitAll(SpreadingModel()), np.zeros(4), sample)
-    assert set(terms) == {*DATA, *RESIDUALS}
+    assert set(terms) == {*DATA, *RESIDUALS, ROUGHNESS}
+    rough = terms.pop(ROUGHNESS)
     assert max(terms.values()) < 1e-28
     assert loss < 1e-28
     assert np.std(sample.batch.thickness.h) > 0.3  # and the shelf is not a slab
+    # μ is proportional to h = 1 + sin(phase) / 5, whose phase has the gradient (2, 0.7).
+    phase = 2 * sample.batch.interior.x + 0.7 * sample.batch.interior.y
+    slope = 0.2 * np.cos(phase) / (1 + 0.2 * np.sin(phase))
+    assert rough == pytest.approx(np.mean(slope**2) * (2**2 + 0.7**2), rel=1e-12)
 
 
 def test_misfits_are_mean_squares_of_the_normalised_data():
@@ -155,9 +161,10 @@ def test_every_curb_reaches_its_own_term():
 
 
 def test_total_takes_each_weight_where_it_belongs():
-    terms = {name: float(k) for k, name in enumerate(DATA + RESIDUALS, 1)}
-    weights = Weights(velocity=1.0, thickness=10.0, momentum=100.0, front=1000.0)
-    assert total(terms, weights) == 1 * (1 + 2) + 10 * 3 + 100 * (4 + 5) + 1000 * (6 + 7)
+    terms = {name: float(k) for k, name in enumerate((*DATA, *RESIDUALS, ROUGHNESS), 1)}
+    weights = Weights(1.0, thickness=10.0, momentum=100.0, front=1000.0, roughness=10_000.0)
+    expected = 1 * (1 + 2) + 10 * 3 + 100 * (4 + 5) + 1000 * (6 + 7) + 10_000 * 8
+    assert total(terms, weights) == expected
 
 
 def test_the_whole_is_motion_and_viscosity_together():
@@ -171,7 +178,7 @@ def test_the_whole_is_motion_and_viscosity_together():
         FitViscosity(MODEL), viscosity, FrozenMotionSample(sample, motions)
     )
     assert set(motion_terms) == {*DATA}
-    assert set(viscosity_terms) == {*RESIDUALS}
+    assert set(viscosity_terms) == {*RESIDUALS, ROUGHNESS}
     assert terms == pytest.approx(motion_terms | viscosity_terms, rel=1e-12)
     assert loss == pytest.approx(motion_loss + viscosity_loss, rel=1e-12)
     assert min(terms.values()) > 1e-6

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xdiffice.model.fields import Model, Motion
+from xdiffice.physics.jets import Jet
 from xdiffice.physics.scales import EquationUnits
 from xdiffice.physics.ssa import front_residual, momentum_residual
 
@@ -85,6 +86,7 @@ class Weights(NamedTuple):
     thickness: float
     momentum: float
     front: float
+    roughness: float = 0.0
 
 
 class Curbs(NamedTuple):
@@ -161,12 +163,21 @@ def motion_at_residual_points(
 
 
 def residuals(
-    model: Model, theta_viscosity: jax.Array, motions: tuple[Motion, Motion], batch: Batch
+    model: Model,
+    theta_viscosity: jax.Array,
+    motions: tuple[Motion, Motion],
+    batch: Batch,
+    fields: tuple[Jet, ...] | None = None,
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-    """Residuals in x and y: of momentum (ρ g' h0² / L), of the front's stress (ρ g' h0)."""
+    """Residuals in x and y: of momentum (ρ g' h0² / L), of the front's stress (ρ g' h0).
+
+    ``fields`` are those of the rheology at the interior points, if they are known already.
+    """
     interior, front = batch.interior, batch.front
     inside, edge = motions
-    mu_h, mu_v = model.viscosity_at(theta_viscosity, interior.x, interior.y, order=1)
+    if fields is None:
+        fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
+    mu_h, mu_v = model.rheology.viscosities(*fields)
     momentum = momentum_residual(inside.u, inside.v, inside.h, mu_h, mu_v)
     mu_h, mu_v = model.viscosity_at(theta_viscosity, front.x, front.y, order=0)
     normal = (front.n_x, front.n_y)
@@ -182,12 +193,14 @@ def residual_terms(
     shares: Shares,
     curbs: Curbs,
 ) -> Terms:
-    """Mean squares of the residuals of momentum and front."""
+    """Mean squares of the residuals of momentum and front, and of the gradients of log μ."""
+    interior = batch.interior
+    fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
     terms = {}
     # Outliers by the length of the vector: the loss does not depend on the direction of the axes.
     for name, (x, y), share, curb in zip(
         ("momentum", "front"),
-        residuals(model, theta_viscosity, motions, batch),
+        residuals(model, theta_viscosity, motions, batch, fields),
         (shares.interior, shares.front),
         (curbs.momentum, curbs.front),
         strict=True,
@@ -195,6 +208,8 @@ def residual_terms(
         square = x * x + y * y
         terms[f"x_{name}"] = jnp.sum(share * curbed(square, curb, of=x * x))
         terms[f"y_{name}"] = jnp.sum(share * curbed(square, curb, of=y * y))
+    rough = sum((f.x**2 + f.y**2) / f.value**2 for f in fields)
+    terms["roughness"] = jnp.sum(shares.interior * rough)
     return terms
 
 
