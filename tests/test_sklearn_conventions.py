@@ -58,6 +58,7 @@ def changed() -> dict:
         "n_interior": 80,
         "n_front": 70,
         "sampling": "residual",
+        "dtype": "float32",
         "variables": {"thickness": "h"},
         "units": {"h": "m"},
     }

@@ -112,6 +112,6 @@ def test_repeated_curbs_settle_on_the_scale_of_what_is_no_outlier():
 
     clean = settled(residual)
     assert 0.8 < clean < 1.0
-    residual[:20] *= 1000  # a thousandth of them: the mean of squares grows a thousandfold
-    assert np.mean(residual**2) > 500
-    assert settled(residual) < 10 * clean
+    residual[:20] *= 100  # a thousandth of them: the mean of squares grows tenfold
+    assert np.mean(residual**2) > 8
+    assert settled(residual) < 2 * clean
