@@ -136,7 +136,7 @@ VARIANTS = {
     "viscosity: half of the features": Variant(network=viscosity(1.0, 1 / 2)),
     "viscosity: as wide as the motion": Variant(network=viscosity(3 / 2, 1.0)),
     "viscosity: the motion's frequency": Variant(network=viscosity(1.0, 1.0, frequency=1 / 2)),
-    "no warm start": Variant(recipe={"motion_iterations": 1, "viscosity_iterations": 1}),
+    "no warm start": Variant(recipe={"stage_iterations": 1}),
 }
 
 

@@ -18,6 +18,7 @@ import platform
 import statistics
 from unittest import mock
 
+from accuracy import percent
 from rivals import LBFGS, Adam, LevenbergMarquardt
 from shelves import shelf_from
 
@@ -67,10 +68,6 @@ OPTIMIZERS = {
 def dispatched(run, objective, *arguments):
     """The joint stage by the optimiser that is compared, the stages before it by the library's."""
     return (run if isinstance(objective, FitAll) else minimise)(objective, *arguments)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def main() -> None:

@@ -108,8 +108,7 @@ class LBFGS(Descent):
 
     def advance(self, theta, state, sample, share, spent):
         """Take steps on one sample, in one program; the pairs are kept, the old value is not."""
-        steps = jax.tree.map(lambda leaf: leaf, state)
-        return *self.chunk(theta, steps, sample), STEPS_ON_A_SAMPLE
+        return *self.chunk(theta, state, sample), STEPS_ON_A_SAMPLE
 
     def _chunk(self, theta, state, sample):
         def loss(theta):

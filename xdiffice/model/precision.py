@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import jax
@@ -26,6 +26,6 @@ def full_precision(dtype: Precision) -> Iterator[None]:
         yield
 
 
-def double_precision():
+def double_precision() -> AbstractContextManager[None]:
     """Compute in float64: see `full_precision`."""
     return full_precision("float64")

@@ -44,9 +44,9 @@ class Recipe:
         Weights of the terms of the loss.
     resample_every : int
         Iterations between two samples.
-    motion_share, viscosity_share : float
+    stage_share : float
         Share of the budget that each of the first two stages may take at most.
-    motion_iterations, viscosity_iterations : int
+    stage_iterations : int
         Iterations that each of the first two stages may take at most.
     tolerance : float
         See `Plan`.
@@ -59,10 +59,8 @@ class Recipe:
     sizes: SampleSizes
     weights: Weights
     resample_every: int
-    motion_share: float = 0.1
-    viscosity_share: float = 0.1
-    motion_iterations: int = 300
-    viscosity_iterations: int = 300
+    stage_share: float = 0.1
+    stage_iterations: int = 300
     tolerance: float = 0.0
     sampling: Literal["uniform", "residual"] = "uniform"
     dtype: Precision = "float64"
@@ -110,7 +108,7 @@ def train(
         return jax.device_put(Sample(batch, units, recipe.weights))
 
     theta_motion, theta_viscosity = model.split(model.init(rng).astype(recipe.dtype))
-    early = _early_plan(recipe.motion_iterations, recipe.motion_share, recipe, budget)
+    early = _early_plan(recipe, budget)
     motion = minimise(FitMotion(model), theta_motion, lambda _: sample(), early, budget, recorder)
     if motion.stop_reason == "interrupted":
         return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
@@ -125,7 +123,6 @@ def train(
         theta_viscosity = best_constant(model, theta_viscosity, frozen)
     except KeyboardInterrupt:
         return np.concatenate([motion.theta, theta_viscosity]), "interrupted"
-    early = _early_plan(recipe.viscosity_iterations, recipe.viscosity_share, recipe, budget)
     viscosity = minimise(
         FitViscosity(model), theta_viscosity, frozen_sample, early, budget, recorder
     )
@@ -197,11 +194,11 @@ def _residual_magnitudes(model, theta, units, batch):
     return tuple(jnp.hypot(*r) for r in residuals(model, viscosity, motions, batch))
 
 
-def _early_plan(iterations: int, share: float, recipe: Recipe, budget: Budget) -> Plan:
-    """Limits of one of the first two stages."""
-    iterations = min(iterations, max(1, budget.max_iterations // 5))
+def _early_plan(recipe: Recipe, budget: Budget) -> Plan:
+    """Limits of each of the first two stages."""
+    iterations = min(recipe.stage_iterations, max(1, budget.max_iterations // 5))
     return Plan(
         iterations,
-        share * budget.seconds_left,
+        recipe.stage_share * budget.seconds_left,
         min(recipe.resample_every, max(1, iterations // 3)),
     )
