@@ -38,7 +38,8 @@ def automatic_choices(detail: float) -> Choices:
     Returns
     -------
     Choices
-        Proportional to the frequency but for the width, 13 + 1.4 times it, and the front points.
+        Proportional to the frequency but for the width, 13 + 1.4 times it, the velocities, and the
+        front points.
     """
     octaves = 0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0))
     frequency = float(2 * 2 ** (np.clip(np.round(2 * octaves), 0, 4) / 2))
@@ -46,7 +47,7 @@ def automatic_choices(detail: float) -> Choices:
         width=round(13 + 1.4 * frequency),
         features=round(8 * frequency),
         frequency=frequency,
-        n_velocity=round(1000 * frequency),
+        n_velocity=round(2800 + 650 * frequency),
         n_thickness=round(1000 * frequency),
         n_interior=round(750 * frequency),
         n_front=round(150 + 60 * frequency),

@@ -103,10 +103,11 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 4.5 % of the driving stress and of the stress at the front.
+        not hold to 5 % of the driving stress and 4.5 % of the stress at the front.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
-        counts only where velocity is noisy, and where it is all noise counts in full.
+        counts only where velocity is noisy, and where it is all noise counts in full. While the
+        last stage settles, 1e-5 and less count in any case.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional
@@ -171,9 +172,9 @@ class SSAViscosityInverter(BaseEstimator):
         resample_every: int = 100,
         dtype: Precision = "float64",
         velocity_weight: float = 1.0,
-        thickness_weight: float = 0.5,
+        thickness_weight: float = 0.4,
         momentum_weight: float = 0.001,
-        front_weight: float = 0.001,
+        front_weight: float = 0.00005,
         roughness_weight: float = 3e-6,
         ice_density: float = 917.0,
         sea_water_density: float = 1030.0,

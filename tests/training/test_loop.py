@@ -217,8 +217,8 @@ def test_parameters_are_compared_on_the_same_sample():
 def test_what_only_single_samples_taught_averages_out():
     rng = np.random.default_rng(3)
     noise = rng.normal(size=(31, 3))
-    run = Run(Bowl(), Plan(300, math.inf, 10), lambda k: jnp.asarray(MINIMUM + noise[k - 1]))
-    # Ten iterations find the minimum of a sample; the last ten of those are averaged.
+    run = Run(Bowl(), Plan(600, math.inf, 20), lambda k: jnp.asarray(MINIMUM + noise[k - 1]))
+    # Twenty iterations find the minimum of a sample; the last ten of those are averaged.
     assert run.draws == 31
     np.testing.assert_allclose(run.outcome.theta, MINIMUM + noise[20:30].mean(axis=0), atol=0.02)
 

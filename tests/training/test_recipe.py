@@ -16,7 +16,7 @@ from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Isotropic
 from xdiffice.training import recipe as recipe_module
-from xdiffice.training.balance import FRONT_AT_FIRST
+from xdiffice.training.balance import FRONT_AT_FIRST, ROUGHNESS_AT_FIRST
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Sample, Weights
@@ -69,9 +69,9 @@ def test_stages_start_where_the_one_before_ended():
     assert viscosity.x_front[0] < np.expm1(0.126) ** 2
 
 
-def test_the_front_weighs_more_while_the_motion_is_rough():
+def test_front_and_roughness_weigh_more_while_the_motion_is_rough():
     recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=1)
-    _, _, _, history = run(max_iterations=16, recipe=recipe)
+    _, _, _, history = run(max_iterations=24, recipe=recipe)
     weights, anchors = RECIPE.weights, {}
     for stage, rows in history.groupby("stage"):
         terms = rows.fillna(0.0)
@@ -79,10 +79,14 @@ def test_the_front_weighs_more_while_the_motion_is_rough():
         data = data + weights.thickness * terms.thickness
         momentum = weights.momentum * (terms.x_momentum + terms.y_momentum)
         front = weights.front * (terms.x_front + terms.y_front)
-        anchors[stage] = ((rows.loss - data - momentum) / front.where(front > 0)).values
+        rough = ROUGHNESS_AT_FIRST * terms.roughness
+        if stage == "all":
+            rough = rough / 2 ** np.arange(rough.size)
+        loss = rows.loss - data - momentum - rough
+        anchors[stage] = (loss / front.where(front > 0)).values
     np.testing.assert_allclose(anchors["viscosity"], FRONT_AT_FIRST, rtol=1e-6)
     expected = np.maximum(FRONT_AT_FIRST / 2 ** np.arange(anchors["all"].size), 1.0)
-    assert expected.size > 7
+    assert expected[-1] == 1.0
     np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
 
 

@@ -1,9 +1,11 @@
-"""Samples are random subsets: no point twice, every point as likely, columns together."""
+"""Samples are random subsets, evenly spread: no point twice, all as likely, columns together."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xdiffice.training.loss import (
     Batch,
@@ -12,7 +14,13 @@ from xdiffice.training.loss import (
     ThicknessBatch,
     VelocityBatch,
 )
-from xdiffice.training.sampling import CANDIDATES, SampleSizes, draw, draw_by_residual
+from xdiffice.training.sampling import (
+    CANDIDATES,
+    SampleSizes,
+    along_curve,
+    draw,
+    draw_by_residual,
+)
 
 
 def numbered(cls, n: int):
@@ -75,6 +83,62 @@ def test_every_point_is_as_likely():
     # Chi square with n - 1 degrees of freedom: 49 ± 10.
     chi_square = np.sum((counts - draws * share) ** 2) / (draws * share * (1 - share)) * (n - 1) / n
     assert 25 < chi_square < 80
+
+
+def grid_of(n: int) -> InteriorBatch:
+    """Points of a square grid, row by row."""
+    return InteriorBatch(*(axis.ravel() for axis in np.meshgrid(*[np.arange(n, dtype=float)] * 2)))
+
+
+def batch_of(interior: InteriorBatch) -> Batch:
+    return POINTS._replace(interior=interior)
+
+
+@pytest.mark.parametrize("n", [2, 4, 32])
+def test_the_curve_goes_from_neighbour_to_neighbour(n):
+    interior = along_curve(batch_of(grid_of(n))).interior
+    np.testing.assert_array_equal(np.abs(np.diff(interior.x)) + np.abs(np.diff(interior.y)), 1)
+    assert len(set(zip(interior.x, interior.y, strict=True))) == n * n
+    # As Hilbert's: it ends in the lower corners, and each quarter is done before the next.
+    assert (interior.y[[0, -1]] == 0).all()
+    quarters = 2 * (interior.x >= n / 2) + (interior.y >= n / 2)
+    np.testing.assert_array_equal(quarters, np.repeat([0, 1, 3, 2], n * n // 4))
+
+
+def test_the_curve_visits_every_point_once_with_all_its_columns():
+    rng = np.random.default_rng(4)
+    shuffled = Batch(*(type(p)(*np.array(p)[:, rng.permutation(p[0].size)]) for p in POINTS))
+    for ordered, points in zip(along_curve(shuffled), POINTS, strict=True):
+        assert type(ordered) is type(points)
+        order = np.argsort(ordered[0])
+        for one, other in zip(ordered, points, strict=True):
+            np.testing.assert_array_equal(one[order], other)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3), st.integers(2, 40))
+def test_the_order_does_not_depend_on_origin_and_unit(origin, unit, n):
+    interior = grid_of(n)
+    moved = InteriorBatch(origin + unit * interior.x, unit * interior.y - origin)
+    ordered, moved = (along_curve(batch_of(points)).interior for points in (interior, moved))
+    np.testing.assert_allclose((moved.x - origin) / unit, ordered.x, rtol=0, atol=1e-5)
+    np.testing.assert_allclose((moved.y + origin) / unit, ordered.y, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("interior", [InteriorBatch(*np.empty((2, 0))), grid_of(1)])
+def test_none_and_one_point_have_an_order(interior):
+    for one, other in zip(along_curve(batch_of(interior)).interior, interior, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_samples_are_evenly_spread():
+    # Means over 400 points of one from each of 400 cells of 5 x 5 pixels: what varies between
+    # samples is the deviation within a cell, some 5 / 100 of that over the whole grid.
+    points, sizes = along_curve(batch_of(grid_of(100))), SIZES._replace(interior=400)
+    rng = np.random.default_rng(5)
+    means = [draw(points, sizes, rng).interior.x.mean() for _ in range(200)]
+    by_chance = np.std(points.interior.x) / np.sqrt(400)
+    assert np.mean(means) == pytest.approx(49.5, abs=0.1)
+    assert np.std(means) < 0.1 * by_chance
 
 
 def by_residual(residual, rng, sizes=SIZES):

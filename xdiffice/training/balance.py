@@ -10,9 +10,11 @@ import numpy as np
 
 from xdiffice.training.loss import Curbs, Terms, Weights
 
-TOLERANCE = 0.045  # of the driving stress, and of the stress at the front: what may be left over
-STRONGEST = 50.0  # times the weight that was given
-FRONT_AT_FIRST = 50.0  # times the weight of the front: it anchors the viscosity
+# What may be left over of the driving stress, and of the stress at the front.
+TOLERANCE = {"momentum": 0.05, "front": 0.045}
+STRONGEST = {"momentum": 50.0, "front": 1000.0}  # times the weights that were given
+FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
+ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
 PATIENCE = 6  # samples until the residuals of momentum say anything
 DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 2.0  # root mean squares: what is more counts less
 _DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "front")
@@ -20,14 +22,22 @@ _STEP = 2.0  # a weight changes by this factor at most from one sample to the ne
 _POWER = 0.25  # a residual follows its weight with delay
 
 
+def at_first(weights: Weights) -> Weights:
+    """Weights for a motion that has been fitted to data alone; see `Balance`."""
+    return weights._replace(
+        front=FRONT_AT_FIRST * weights.front, roughness=max(weights.roughness, ROUGHNESS_AT_FIRST)
+    )
+
+
 class Balance:
-    """Factors of the weights of momentum and front, followed from sample to sample.
+    """Weights of momentum, front and roughness, followed from sample to sample.
 
     The front begins with much weight: second derivatives of a velocity that was fitted to data
     alone are mostly noise, and noise is best explained by ice without viscosity, from where no
     gradient leads back. The front's condition, which has first derivatives only, keeps the
-    viscosity away from there. For the same reason the first residuals of momentum say nothing
-    about its weight.
+    viscosity away from there. Nor may the viscosity be rough at first: patches without any have
+    edges that hide between the points of a sample. For the same reason the first residuals of
+    momentum say nothing about its weight.
 
     Parameters
     ----------
@@ -37,21 +47,25 @@ class Balance:
 
     def __init__(self, driving_stress: float, front_stress: float):
         self._allowed = {
-            "momentum": TOLERANCE**2 * driving_stress,
-            "front": TOLERANCE**2 * front_stress,
+            "momentum": TOLERANCE["momentum"] ** 2 * driving_stress,
+            "front": TOLERANCE["front"] ** 2 * front_stress,
         }
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
         self._patience = {"momentum": PATIENCE, "front": 0}
+        self._roughness = ROUGHNESS_AT_FIRST
 
     def learn(self, terms: Terms) -> None:
         """Follow the residuals of a fresh sample; those that are not finite teach nothing."""
+        self._roughness /= _STEP
         for name, allowed in self._allowed.items():
             self._patience[name] -= 1
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
             if self._patience[name] < 0 and np.isfinite(found):
                 ratio = found / allowed if allowed > 0 else 0.0
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
-                self.factors[name] = float(np.clip(self.factors[name] * change, 1.0, STRONGEST))
+                self.factors[name] = float(
+                    np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
+                )
 
     @property
     def patient(self) -> bool:
@@ -63,6 +77,7 @@ class Balance:
         return weights._replace(
             momentum=weights.momentum * self.factors["momentum"],
             front=weights.front * self.factors["front"],
+            roughness=max(weights.roughness, self._roughness),
         )
 
 

@@ -43,11 +43,11 @@ class Verdict(NamedTuple):
     bracket: Bracket
 
 
-def opened(value: jax.Array, slope: jax.Array) -> Bracket:
-    """Start a search along a direction: the first trial is a step of one."""
+def opened(value: jax.Array, slope: jax.Array, first_trial: float = 1.0) -> Bracket:
+    """Start a search along a direction from the loss and its derivative there."""
     zero, infinity = jnp.zeros_like(value), jnp.full_like(value, jnp.inf)
-    one, none = jnp.ones_like(value), jnp.zeros((), jnp.int32)
-    return Bracket(one, none, zero, value, slope, infinity, infinity, infinity)
+    trial, none = jnp.full_like(value, first_trial), jnp.zeros((), jnp.int32)
+    return Bracket(trial, none, zero, value, slope, infinity, infinity, infinity)
 
 
 def judged(

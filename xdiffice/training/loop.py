@@ -32,6 +32,9 @@ from xdiffice.training.quasi_newton import (
 
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
 MAX_RESTARTS = 3  # without progress in between
+# Self-scaled updates enlarge the inverse Hessian: a step of one is too long on every second line,
+# this one on one of twenty, and lines descend as far.
+FIRST_TRIAL = 0.6
 AVERAGED = 10  # samples, the parameters of which are averaged in the end
 
 
@@ -119,7 +122,7 @@ def _advance(objective, family: Family, search: Search, sample, n):
             point=point,
             direction=-product,
             slope=slope,
-            bracket=opened(point.value, slope),
+            bracket=opened(point.value, slope, FIRST_TRIAL),
             curvature=curvature,
             fresh=jnp.asarray(False),
             stalled=~(slope < 0),  # also where it is not a number

@@ -17,7 +17,7 @@ import numpy as np
 from xdiffice.model.fields import Model
 from xdiffice.model.precision import Precision
 from xdiffice.physics.scales import EquationUnits
-from xdiffice.training.balance import FRONT_AT_FIRST, Balance, curbs
+from xdiffice.training.balance import Balance, at_first, curbs
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loop import Plan, minimise
@@ -29,7 +29,7 @@ from xdiffice.training.loss import (
     residuals,
 )
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
-from xdiffice.training.sampling import SampleSizes, draw, draw_by_residual
+from xdiffice.training.sampling import SampleSizes, along_curve, draw, draw_by_residual
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def train(
         ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
         ``interrupted``.
     """
+    points = along_curve(points)
 
     def sample(theta: np.ndarray | None = None) -> Sample:
         if theta is None or recipe.sampling == "uniform":
@@ -115,8 +116,8 @@ def train(
 
     def frozen_sample(_: np.ndarray | None = None) -> FrozenMotionSample:
         drawn = sample()
-        weights = drawn.weights._replace(front=FRONT_AT_FIRST * drawn.weights.front)
-        return _freeze(model, jnp.asarray(motion.theta), drawn._replace(weights=weights))
+        drawn = drawn._replace(weights=at_first(drawn.weights))
+        return _freeze(model, jnp.asarray(motion.theta), drawn)
 
     try:
         frozen = frozen_sample()

@@ -1,4 +1,4 @@
-"""Which points the loss sees: random subsets of data, shelf and front.
+"""Which points the loss sees: random subsets of data, shelf and front, evenly spread.
 
 Points live on the host; only a sample travels to the device, so memory there does not grow with
 the raster.
@@ -11,11 +11,22 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from xdiffice.training.loss import Batch
+from xdiffice.training.loss import (
+    Array,
+    Batch,
+    FrontBatch,
+    InteriorBatch,
+    ThicknessBatch,
+    VelocityBatch,
+)
 
 CANDIDATES = 4  # for each point that is drawn by its residual
+LEVELS = 10  # of the curve along which points are ordered: cells are much finer than samples
+# Its cells along the longer side of a shelf: an irrational number, so that no pixel of a grid lies
+# on the edge of a cell, where rounding would choose the side.
+CELLS = 2**LEVELS - 1 / np.pi
 
-Points = TypeVar("Points", bound=tuple)
+Points = TypeVar("Points", VelocityBatch, ThicknessBatch, InteriorBatch, FrontBatch)
 
 
 class SampleSizes(NamedTuple):
@@ -27,8 +38,30 @@ class SampleSizes(NamedTuple):
     front: int
 
 
+def along_curve(points: Batch) -> Batch:
+    """Order the points of every kind along a curve that fills the plane (Hilbert 1891).
+
+    Neighbours in the list are then neighbours on the shelf, which is what `draw` relies upon.
+    """
+
+    def ordered(part: Points) -> Points:
+        return _taken(part, _along_hilbert_curve(part.x, part.y))
+
+    return Batch(
+        velocity=ordered(points.velocity),
+        thickness=ordered(points.thickness),
+        interior=ordered(points.interior),
+        front=ordered(points.front),
+    )
+
+
 def draw(points: Batch, sizes: SampleSizes, rng: np.random.Generator) -> Batch:
-    """Draw points of every kind, uniformly and without repetition."""
+    """Draw points of every kind, all as likely and without repetition.
+
+    One point comes from each of as many equal parts of the list. If this is in the order of
+    `along_curve` a sample leaves no hole, and samples differ less from each other: what a network
+    learns on one holds between its points as well.
+    """
     return Batch(
         velocity=_draw(points.velocity, sizes.velocity, rng),
         thickness=_draw(points.thickness, sizes.thickness, rng),
@@ -68,20 +101,52 @@ def draw_by_residual(
     candidates = draw(points, more, rng)
     interior, front = residuals(candidates)
     return candidates._replace(
-        interior=_draw(candidates.interior, sizes.interior, rng, np.asarray(interior)),
-        front=_draw(candidates.front, sizes.front, rng, np.asarray(front)),
+        interior=_draw_by_residual(candidates.interior, sizes.interior, rng, np.asarray(interior)),
+        front=_draw_by_residual(candidates.front, sizes.front, rng, np.asarray(front)),
     )
 
 
-def _draw(
-    points: Points, size: int, rng: np.random.Generator, residual: np.ndarray | None = None
+def _draw(points: Points, size: int, rng: np.random.Generator) -> Points:
+    n = points[0].shape[0]
+    if n <= size:
+        return points
+    # Parts of n / size points, begun anywhere: all points are as likely, though n / size is no
+    # whole number.
+    first = np.floor((np.arange(size) + rng.uniform()) * (n / size)).astype(np.int64)
+    end = np.append(first[1:], first[0] + n)
+    return _taken(points, rng.integers(first, end) % n)
+
+
+def _draw_by_residual(
+    points: Points, size: int, rng: np.random.Generator, residual: np.ndarray
 ) -> Points:
     n = points[0].shape[0]
     if n <= size:
         return points
-    likely = None
-    if residual is not None and np.isfinite(residual).all() and residual.any():
-        likely = residual + residual.mean()
-        likely = likely / likely.sum()
-    chosen = rng.choice(n, size, replace=False, p=likely, shuffle=False)
+    if not (np.isfinite(residual).all() and residual.any()):
+        return _draw(points, size, rng)
+    likely = residual + residual.mean()
+    return _taken(points, rng.choice(n, size, replace=False, p=likely / likely.sum()))
+
+
+def _taken(points: Points, chosen: np.ndarray) -> Points:
     return type(points)(*(array[chosen] for array in points))
+
+
+def _along_hilbert_curve(x: Array, y: Array) -> np.ndarray:
+    """Order of points along a Hilbert curve through the square around them."""
+    span = max((np.ptp(axis) for axis in (x, y) if axis.size), default=0.0) or 1.0
+    column, row = (
+        ((axis - axis.min(initial=np.inf)) * (CELLS / span)).astype(np.int32) for axis in (x, y)
+    )
+    distance = np.zeros(x.shape, np.int32)
+    for side in 2 ** np.arange(LEVELS - 1, -1, -1, dtype=np.int32):
+        right, upper = (axis & side > 0 for axis in (column, row))
+        quarter = np.where(right, np.where(upper, 2, 3), np.where(upper, 1, 0))
+        distance += (side * side) * quarter.astype(np.int32)
+        column, row = column & (side - 1), row & (side - 1)
+        # The curve enters and leaves a square by its lower corners: the lower quarters are turned.
+        turned = right & ~upper
+        column, row = (np.where(turned, side - 1 - axis, axis) for axis in (column, row))
+        column, row = np.where(upper, column, row), np.where(upper, row, column)
+    return np.argsort(distance, kind="stable")
