@@ -103,7 +103,7 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 5 % of the driving stress and 4.5 % of the stress at the front.
+        not hold to 4.8 % of the driving stress and 4.5 % of the stress at the front.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full. While the
