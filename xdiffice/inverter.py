@@ -103,11 +103,12 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 4.8 % of the driving stress and 4.5 % of the stress at the front.
+        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The last stage
+        begins with 1/32 of the momentum.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full. While the
-        last stage settles, 1e-5 and less count in any case.
+        last stage settles, up to 1e-5 counts in any case.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from xdiffice.training.balance import (
+    CURBED_AFTER,
     DATA_OUTLIER,
     EQUATION_OUTLIER,
     FRONT_AT_FIRST,
-    PATIENCE,
+    MOMENTUM_AT_FIRST,
+    MOMENTUM_GROWS,
     ROUGHNESS_AT_FIRST,
     STRONGEST,
     TOLERANCE,
@@ -21,7 +23,8 @@ from xdiffice.training.loss import Curbs, Weights, curbed
 
 WEIGHTS = Weights(1.0, 0.6, 0.002, 0.003, roughness=1e-4)
 MOMENTUM, FRONT = TOLERANCE["momentum"], TOLERANCE["front"]
-SETTLED = 10  # samples until the front has fallen back to its own weight
+STRESSES = {"momentum": 3.0, "front": 5.0}
+SETTLED = 16  # samples until all weights are those that were given
 
 
 def terms(momentum: float, front: float) -> dict[str, float]:
@@ -36,33 +39,48 @@ def terms(momentum: float, front: float) -> dict[str, float]:
 
 
 def learned(*shares: tuple[float, float]) -> Weights:
-    """Weights after samples, the first of which let the front fall back to its own weight."""
-    balance = Balance(3.0, 5.0)
-    first = [(100.0, 0.0)] * PATIENCE + [(0.0, 0.0)] * (SETTLED - PATIENCE)
+    """Weights after samples, the first of which let all weights become those that were given."""
+    balance = Balance()
+    first = [(100.0, 0.0)] * MOMENTUM_GROWS + [(0.0, 0.0)] * (SETTLED - MOMENTUM_GROWS)
     for momentum, front in [*first, *shares]:
-        balance.learn(terms(momentum, front))
+        balance.learn(terms(momentum, front), STRESSES)
     return balance.applied(WEIGHTS)
 
 
 def test_the_front_weighs_more_at_first():
-    balance = Balance(3.0, 5.0)
-    found = balance.applied(WEIGHTS)
-    assert found == pytest.approx(WEIGHTS._replace(front=FRONT_AT_FIRST * 0.003))
-    for sample in range(1, PATIENCE):
-        balance.learn(terms(100.0, 0.1 * FRONT * 10**-sample))
+    balance = Balance()
+    assert balance.applied(WEIGHTS).front == pytest.approx(FRONT_AT_FIRST * 0.003)
+    for sample in range(1, 12):
+        balance.learn(terms(100.0, 0.1 * FRONT * 10**-sample), STRESSES)
         expected = max(1.0, FRONT_AT_FIRST / 2**sample)
         assert balance.applied(WEIGHTS).front == pytest.approx(expected * 0.003)
 
 
 def test_the_front_falls_back_no_further_than_its_residual_allows():
-    balance = Balance(3.0, 5.0)
+    balance = Balance()
     for _ in range(20):
-        balance.learn(terms(0.0, FRONT))
+        balance.learn(terms(0.0, FRONT), STRESSES)
     assert balance.applied(WEIGHTS).front == pytest.approx(FRONT_AT_FIRST * 0.003)
+
+
+def test_momentum_grows_to_its_weight_whatever_its_residuals():
+    balance = Balance()
+    for sample in range(MOMENTUM_GROWS + 1):
+        share = MOMENTUM_AT_FIRST ** max(0.0, 1 - sample / MOMENTUM_GROWS)
+        assert balance.applied(WEIGHTS).momentum == pytest.approx(share * 0.002)
+        balance.learn(terms(100.0, 0.0), STRESSES)
+    assert balance.applied(WEIGHTS).momentum == pytest.approx(2 * 0.002)
 
 
 def test_the_first_residuals_of_momentum_say_nothing():
     assert learned() == pytest.approx(WEIGHTS)
+
+
+def test_outliers_are_curbed_when_the_fields_have_found_their_places():
+    balance = Balance()
+    for sample in range(1, SETTLED):
+        balance.learn(terms(0.0, 0.0), STRESSES)
+        assert balance.settled == (sample > CURBED_AFTER)
 
 
 def test_what_holds_keeps_the_weights_that_were_given():
@@ -92,23 +110,34 @@ def test_what_is_not_finite_teaches_nothing(value):
 
 
 def test_a_shelf_without_stresses_falls_back_to_its_weights():
-    balance = Balance(0.0, 0.0)
+    balance = Balance()
     for _ in range(SETTLED):
-        balance.learn(terms(1.0, 1.0))
+        balance.learn(terms(1.0, 1.0), {"momentum": 0.0, "front": 0.0})
     assert balance.applied(WEIGHTS) == WEIGHTS
 
 
 def test_a_rough_viscosity_costs_less_with_every_sample():
-    smooth, balance = WEIGHTS._replace(roughness=1e-7), Balance(3.0, 5.0)
+    smooth, balance = WEIGHTS._replace(roughness=1e-7), Balance()
     assert at_first(smooth).roughness == ROUGHNESS_AT_FIRST
-    for sample in range(SETTLED):
-        expected = max(1e-7, ROUGHNESS_AT_FIRST / 2**sample)
-        assert balance.applied(smooth).roughness == pytest.approx(expected)
-        balance.learn(terms(np.nan, np.nan))
+    for sample in range(MOMENTUM_GROWS):
+        found = balance.applied(smooth)
+        share = found.momentum / WEIGHTS.momentum
+        expected = max(1e-7, share * ROUGHNESS_AT_FIRST / 2**sample)
+        assert found.roughness == pytest.approx(expected)
+        balance.learn(terms(np.nan, np.nan), STRESSES)
 
 
-def test_the_first_stages_have_the_weights_with_which_the_last_begins():
-    assert at_first(WEIGHTS) == Balance(3.0, 5.0).applied(WEIGHTS)
+def test_the_viscosity_of_a_rough_motion_is_held_by_front_and_roughness():
+    expected = WEIGHTS._replace(front=FRONT_AT_FIRST * 0.003)
+    assert at_first(WEIGHTS) == pytest.approx(expected)
+    assert at_first(WEIGHTS._replace(roughness=1e-7)).roughness == ROUGHNESS_AT_FIRST
+
+
+def test_residuals_are_measured_by_the_stresses_of_their_sample():
+    balance = Balance()
+    balance.learn(terms(0.0, FRONT), {"momentum": 3.0, "front": 4 * 5.0})
+    expected = FRONT_AT_FIRST * 0.003 / np.sqrt(2)  # a quarter of the square that is allowed
+    assert balance.applied(WEIGHTS).front == pytest.approx(expected)
 
 
 def test_curbs_are_set_at_so_many_root_mean_squares():

@@ -16,7 +16,12 @@ from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Isotropic
 from xdiffice.training import recipe as recipe_module
-from xdiffice.training.balance import FRONT_AT_FIRST, ROUGHNESS_AT_FIRST
+from xdiffice.training.balance import (
+    FRONT_AT_FIRST,
+    MOMENTUM_AT_FIRST,
+    MOMENTUM_GROWS,
+    ROUGHNESS_AT_FIRST,
+)
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Sample, Weights
@@ -69,7 +74,7 @@ def test_stages_start_where_the_one_before_ended():
     assert viscosity.x_front[0] < np.expm1(0.126) ** 2
 
 
-def test_front_and_roughness_weigh_more_while_the_motion_is_rough():
+def test_the_front_weighs_more_and_momentum_less_while_the_motion_is_rough():
     recipe = Recipe(RECIPE.sizes, RECIPE.weights, resample_every=1)
     _, _, _, history = run(max_iterations=24, recipe=recipe)
     weights, anchors = RECIPE.weights, {}
@@ -81,13 +86,37 @@ def test_front_and_roughness_weigh_more_while_the_motion_is_rough():
         front = weights.front * (terms.x_front + terms.y_front)
         rough = ROUGHNESS_AT_FIRST * terms.roughness
         if stage == "all":
-            rough = rough / 2 ** np.arange(rough.size)
+            sample = np.arange(rough.size)
+            grown = MOMENTUM_AT_FIRST ** np.maximum(0.0, 1 - sample / MOMENTUM_GROWS)
+            momentum, rough = grown * momentum, grown * rough / 2.0**sample
         loss = rows.loss - data - momentum - rough
         anchors[stage] = (loss / front.where(front > 0)).values
     np.testing.assert_allclose(anchors["viscosity"], FRONT_AT_FIRST, rtol=1e-6)
     expected = np.maximum(FRONT_AT_FIRST / 2 ** np.arange(anchors["all"].size), 1.0)
     assert expected[-1] == 1.0
     np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
+
+
+def test_residuals_are_measured_by_the_stresses_of_the_present_motion(monkeypatch):
+    learned, frozen = [], []
+    learn, freeze = recipe_module.Balance.learn, recipe_module._freeze
+
+    def noted(self, terms, stresses):
+        learned.append(stresses)
+        learn(self, terms, stresses)
+
+    def watched(model, theta, sample):
+        found = freeze(model, theta, sample)
+        frozen.append((np.asarray(theta), recipe_module.reference_stresses(found)))
+        return found
+
+    monkeypatch.setattr(recipe_module.Balance, "learn", noted)
+    monkeypatch.setattr(recipe_module, "_freeze", watched)
+    theta, *_ = run()
+    at, stresses = frozen[-1]
+    np.testing.assert_allclose(at, theta[:3], atol=1e-6)
+    assert learned[-1] == stresses
+    assert stresses["front"] > 0.1
 
 
 @pytest.mark.parametrize("max_iterations", [3, 7, 20])

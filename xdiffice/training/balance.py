@@ -6,24 +6,29 @@ which they hold to a tolerance; all other freedom goes to the data.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from xdiffice.training.loss import Curbs, Terms, Weights
 
 # What may be left over of the driving stress, and of the stress at the front.
-TOLERANCE = {"momentum": 0.048, "front": 0.045}
+TOLERANCE = {"momentum": 0.045, "front": 0.047}
 STRONGEST = {"momentum": 50.0, "front": 1000.0}  # times the weights that were given
 FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
-PATIENCE = 6  # samples until the residuals of momentum say anything
-DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 2.0  # root mean squares: what is more counts less
+MOMENTUM_AT_FIRST = 1 / 32  # of its weight
+MOMENTUM_GROWS = 15  # samples until momentum has all of it, and its residuals say anything
+CURBED_AFTER = 6  # samples: until then the fields have to find their places
+DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 4.0  # root mean squares: what is more counts less
 _DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "front")
 _STEP = 2.0  # a weight changes by this factor at most from one sample to the next
+_PATIENCE = {"momentum": MOMENTUM_GROWS, "front": 0}  # samples
 _POWER = 0.25  # a residual follows its weight with delay
 
 
 def at_first(weights: Weights) -> Weights:
-    """Weights for a motion that has been fitted to data alone; see `Balance`."""
+    """Weights for the viscosity of a motion that has been fitted to data alone; see `Balance`."""
     return weights._replace(
         front=FRONT_AT_FIRST * weights.front, roughness=max(weights.roughness, ROUGHNESS_AT_FIRST)
     )
@@ -36,31 +41,32 @@ class Balance:
     alone are mostly noise, and noise is best explained by ice without viscosity, from where no
     gradient leads back. The front's condition, which has first derivatives only, keeps the
     viscosity away from there. Nor may the viscosity be rough at first: patches without any have
-    edges that hide between the points of a sample. For the same reason the first residuals of
-    momentum say nothing about its weight.
+    edges that hide between the points of a sample.
 
-    Parameters
-    ----------
-    driving_stress, front_stress : float
-        Mean squares of what the residuals are measured by, nondimensional.
+    Momentum begins with little weight, and roughness in proportion: the motion keeps to its data
+    and gives up no more of them than it has to, instead of finding them again.
     """
 
-    def __init__(self, driving_stress: float, front_stress: float):
-        self._allowed = {
-            "momentum": TOLERANCE["momentum"] ** 2 * driving_stress,
-            "front": TOLERANCE["front"] ** 2 * front_stress,
-        }
+    def __init__(self):
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
-        self._patience = {"momentum": PATIENCE, "front": 0}
-        self._roughness = ROUGHNESS_AT_FIRST
+        self._learned = 0  # samples
 
-    def learn(self, terms: Terms) -> None:
-        """Follow the residuals of a fresh sample; those that are not finite teach nothing."""
-        self._roughness /= _STEP
-        for name, allowed in self._allowed.items():
-            self._patience[name] -= 1
+    def learn(self, terms: Terms, stresses: Mapping[str, float]) -> None:
+        """Follow the residuals of a fresh sample; those that are not finite teach nothing.
+
+        Parameters
+        ----------
+        terms : dict of str to float
+            Mean squares, nondimensional.
+        stresses : mapping of str to float
+            Mean squares of what residuals are measured by, at present: the driving stress for
+            ``momentum``, the stress at the ``front``.
+        """
+        self._learned += 1
+        for name, stress in stresses.items():
+            allowed = TOLERANCE[name] ** 2 * stress
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
-            if self._patience[name] < 0 and np.isfinite(found):
+            if self._learned > _PATIENCE[name] and np.isfinite(found):
                 ratio = found / allowed if allowed > 0 else 0.0
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
@@ -68,21 +74,23 @@ class Balance:
                 )
 
     @property
-    def patient(self) -> bool:
-        """Whether the residuals of momentum do not count yet."""
-        return self._patience["momentum"] >= 0
+    def settled(self) -> bool:
+        """Whether residuals are outliers from now on, and not on their way."""
+        return self._learned > CURBED_AFTER
 
     def applied(self, weights: Weights) -> Weights:
         """Weights as they are now."""
+        share = MOMENTUM_AT_FIRST ** max(0.0, 1 - self._learned / MOMENTUM_GROWS)
+        rough = share * ROUGHNESS_AT_FIRST / _STEP**self._learned
         return weights._replace(
-            momentum=weights.momentum * self.factors["momentum"],
+            momentum=weights.momentum * share * self.factors["momentum"],
             front=weights.front * self.factors["front"],
-            roughness=max(weights.roughness, self._roughness),
+            roughness=max(weights.roughness, rough),
         )
 
 
 def curbs(terms: Terms) -> Curbs:
-    """Curb misfits above three root mean squares of their kind, residuals of equations above two.
+    """Curb misfits above three root mean squares of their kind, residuals of equations above four.
 
     Velocity and its derivatives are singular in the corners where calving front and wall meet, and
     so are rifts. A few pixels of a hundred thousand hold most of the sum of squares there: samples

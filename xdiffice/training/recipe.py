@@ -133,14 +133,15 @@ def train(
     plan = Plan(
         budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
     )
-    balance = Balance(*reference_stresses(frozen))
+    balance = Balance()
 
     def balanced_sample(theta: np.ndarray) -> Sample:
         drawn = sample(theta)
         last = recorder.rows[-1]
         if last["stage"] == FitAll.name:
-            balance.learn(last)
-            if not balance.patient:
+            motion, _ = model.split(jnp.asarray(theta))
+            balance.learn(last, reference_stresses(_freeze(model, motion, drawn)))
+            if balance.settled:
                 drawn = drawn._replace(curbs=curbs(last))
         return drawn._replace(weights=balance.applied(drawn.weights))
 
@@ -148,11 +149,12 @@ def train(
     return outcome.theta, outcome.stop_reason
 
 
-def reference_stresses(frozen: FrozenMotionSample) -> tuple[float, float]:
+def reference_stresses(frozen: FrozenMotionSample) -> dict[str, float]:
     """Mean squares of the driving stress h ∇h and of the stress at the front, h / 2."""
     inside, edge = frozen.motions
     driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
-    return float(jnp.mean(driving)), float(jnp.mean((0.5 * edge.h.value) ** 2))
+    front = jnp.mean((0.5 * edge.h.value) ** 2)
+    return {"momentum": float(jnp.mean(driving)), "front": float(front)}
 
 
 def best_constant(
