@@ -45,6 +45,17 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class WideBowl:
+    """A paraboloid of any dimension; the sample is its lowest point."""
+
+    name = "wide bowl"
+
+    def __call__(self, theta, sample):
+        value = jnp.sum((theta - sample) ** 2)
+        return value, {"value": value}
+
+
+@dataclass(frozen=True)
 class NewBowl(Bowl):
     """Not compiled before."""
 
@@ -137,6 +148,19 @@ def test_the_minimum_is_found():
     assert run.history.loss[0] == pytest.approx(STIFFNESS @ MINIMUM**2 * (1 + 6.6), rel=1e-9)
     assert run.history.square[-1] < 1e-12
     assert set(run.history.stage.values) == {"bowl"}
+
+
+def test_the_matrix_is_not_copied_from_step_to_step():
+    # A network's matrix has hundreds of megabytes: a copy costs as much as the loss.
+    n = 307
+    with double_precision():
+        search, sample = loop._begin("broyden", np.zeros(n)), jnp.ones(n)
+        compiled = loop._advance.lower(WideBowl(), "broyden", search, sample, 10).compile()
+    of_matrix = [line for line in compiled.as_text().splitlines() if f"f64[{n},{n}]" in line]
+    assert of_matrix
+    assert not [line for line in of_matrix if " conditional(" in line]
+    # What is left is the mean with the transpose, at every 64th step.
+    assert len([line for line in of_matrix if " copy(" in line]) <= 2
 
 
 def test_a_loss_that_does_not_depend_on_anything_ends_by_its_line_search():

@@ -28,6 +28,7 @@ from xdiffice.training.quasi_newton import (
     forget_previous_step,
     in_blocks,
     scale_by_self_scaled,
+    where_needed,
 )
 
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
@@ -113,9 +114,7 @@ def _advance(objective, family: Family, search: Search, sample, n):
 
     def turned(search, point):
         """Choose the direction of the next line."""
-        curvature = jax.lax.cond(
-            search.fresh, forget_previous_step, lambda state: state, search.curvature
-        )
+        curvature = forget_previous_step(search.curvature, where=search.fresh)
         product, curvature = quasi_newton.update(point.gradient, curvature, point.theta)
         slope = -(product @ point.gradient)
         return search._replace(
@@ -141,17 +140,15 @@ def _advance(objective, family: Family, search: Search, sample, n):
             gradient @ search.direction, finite,
         )  # fmt: skip
         accepted = search.fresh | verdict.accepted
-        search = search._replace(evaluations=search.evaluations + 1)
-
-        def refined(search, point):
-            failed = verdict.failed
-            return search._replace(
-                bracket=verdict.bracket,
-                stalled=failed,
-                steps=search.steps + jnp.where(failed, 1, 0),
-            )
-
-        search = jax.lax.cond(accepted, turned, refined, search, Point(theta, value, gradient))
+        failed = ~accepted & verdict.failed
+        search = search._replace(
+            bracket=verdict.bracket,
+            stalled=failed,
+            steps=search.steps + failed,
+            evaluations=search.evaluations + 1,
+        )
+        point = Point(theta, value, gradient)
+        search = where_needed(accepted, lambda search: turned(search, point), search)
         terms = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new_terms, terms)
         return search, terms
 

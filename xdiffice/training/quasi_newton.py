@@ -7,8 +7,9 @@ blocks for more.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def scale_by_self_scaled(
         del extra_args
         if params is None:
             raise ValueError("scale_by_self_scaled needs the parameters: update(..., params)")
-        state = jax.lax.cond(state.n_pending == PENDING, _written, lambda state: state, state)
+        state = where_needed(state.n_pending == PENDING, _written, state)
         s, y = params - state.params, gradient - state.gradient
         product = _multiply(state, gradient)
         h_y = product - state.product
@@ -98,24 +99,49 @@ def scale_by_self_scaled(
         usable = state.has_previous & (s_b_s > 0) & (y_h_y > 0)
         usable &= s_y > curvature_tolerance * jnp.linalg.norm(s) * jnp.linalg.norm(y)
 
-        def corrected(state):
-            tau, core = _correction(family, s_y, s_b_s, y_h_y, params.size)
-            pair, k = jnp.stack([s, h_y]), state.n_pending
-            new = state._replace(
-                scale=state.scale / tau,
-                cores=(state.cores / tau).at[k].set(core),
-                pairs=state.pairs.at[k].set(pair),
-                n_pending=k + 1,
-            )
-            return new, product / tau + (core @ (pair @ gradient)) @ pair
-
-        new, product = jax.lax.cond(usable, corrected, lambda state: (state, product), state)
+        tau, core = _correction(family, s_y, s_b_s, y_h_y, params.size)
+        # Nothing is added where the pair is of no use; selected, for zero times infinity is none.
+        tau, core = jnp.where(usable, tau, 1.0), jnp.where(usable, core, 0.0)
+        pair, k = jnp.where(usable, jnp.stack([s, h_y]), 0.0), state.n_pending
+        new = state._replace(
+            scale=state.scale / tau,
+            cores=(state.cores / tau).at[k].set(core),
+            pairs=state.pairs.at[k].set(pair),
+            n_pending=k + usable,
+        )
+        product = product / tau + (core @ (pair @ gradient)) @ pair
         new = new._replace(
             params=params, gradient=gradient, product=product, has_previous=jnp.asarray(True)
         )
         return product, new
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def where_needed(needed: jax.Array, change: Callable[[Any], Any], state: Any) -> Any:
+    """Change a state if that is needed, in place.
+
+    A loop of one pass or none: `jax.lax.cond` would copy the matrices of a state that it returns
+    unchanged, and with them as many bytes as all else in a step together.
+
+    Parameters
+    ----------
+    needed : Array of bool, shape ()
+        Whether.
+    change : callable
+        ``change(state)`` returns arrays of the same shapes.
+    state : pytree
+        What may be changed.
+
+    Returns
+    -------
+    pytree
+    """
+    return jax.lax.while_loop(
+        lambda carry: carry[0],
+        lambda carry: (jnp.zeros_like(carry[0]), change(carry[1])),
+        (needed, state),
+    )[1]
 
 
 def _correction(family: Family, s_y, s_b_s, y_h_y, n: int) -> tuple[jax.Array, jax.Array]:
@@ -159,9 +185,7 @@ def _written(state: SelfScaledState) -> SelfScaledState:
     count = state.n_written + 1
     # No correction ever reaches an antisymmetric part: from rounding errors it grows with every
     # division by τ, some 1e15 times in 400 steps, until H is no longer positive definite.
-    matrix = jax.lax.cond(
-        count % SYMMETRIC_EVERY == 0, lambda matrix: 0.5 * (matrix + matrix.T), lambda m: m, matrix
-    )
+    matrix = where_needed(count % SYMMETRIC_EVERY == 0, lambda m: 0.5 * (m + m.T), matrix)
     return state._replace(
         matrix=matrix,
         scale=jnp.ones_like(state.scale),
@@ -236,8 +260,8 @@ def block_sizes(n: int, itemsize: int = 8, limit: int = MATRIX_BYTES) -> tuple[i
     return (small + 1,) * larger + (small,) * (blocks - larger)
 
 
-def forget_previous_step(state):
+def forget_previous_step(state, where: jax.Array | bool = True):
     """Keep the inverse Hessian but not the last gradient: for a loss with a new sample."""
     if isinstance(state, SelfScaledState):
-        return state._replace(has_previous=jnp.asarray(False))
-    return tuple(forget_previous_step(part) for part in state)
+        return state._replace(has_previous=state.has_previous & ~jnp.asarray(where))
+    return tuple(forget_previous_step(part, where) for part in state)
