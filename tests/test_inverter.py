@@ -19,7 +19,7 @@ from xdiffice.observations.gather import gather
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from xdiffice.synthetic import uniaxial_shelf
 from xdiffice.training import recipe
-from xdiffice.training.balance import ROUGHNESS_AT_FIRST
+from xdiffice.training.balance import MOMENTUM_AT_FIRST, MOMENTUM_GROWS, ROUGHNESS_AT_FIRST
 from xdiffice.training.loop import _advance
 
 FRONT = ("x_front", "y_front", "x_normal", "y_normal")
@@ -252,14 +252,17 @@ def test_history(fitted):
     assert (np.diff(history.seconds) >= 0).all()
     assert list(dict.fromkeys(history.stage.values)) == ["motion", "viscosity", "all"]
     last = history.isel(sample=-1)
+    samples_before = int((history.stage == "all").sum()) - 1
+    grown = MOMENTUM_AT_FIRST ** max(0.0, 1 - samples_before / MOMENTUM_GROWS)
     total = sum(
-        getattr(fitted, name.removeprefix("x_").removeprefix("y_") + "_weight") * float(last[name])
+        getattr(fitted, name.removeprefix("x_").removeprefix("y_") + "_weight")
+        * (grown if name.endswith("_momentum") else 1.0)
+        * float(last[name])
         for name in history.data_vars
         if name not in ("stage", "iteration", "evaluations", "seconds", "loss", "roughness")
     )
     # There is no noise: the roughness counts only while the last stage settles.
-    samples_before = int((history.stage == "all").sum()) - 1
-    total += ROUGHNESS_AT_FIRST / 2**samples_before * float(last.roughness)
+    total += grown * ROUGHNESS_AT_FIRST / 2**samples_before * float(last.roughness)
     assert float(last.roughness) > 0
     assert float(last.loss) == pytest.approx(total, rel=1e-12)
     assert float(last.loss) < 1e-3 * float(history.loss[0])
