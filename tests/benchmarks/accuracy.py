@@ -6,7 +6,7 @@ DIFFICE_jax; a viscosity in them is taken as the truth.
     python tests/benchmarks/accuracy.py
     python tests/benchmarks/accuracy.py SynData_exp1.mat --seconds 45 180 --seeds 0 1 2 3 4
     python tests/benchmarks/accuracy.py SynData_exp1.mat --noise 0.01 0.05 0.1 --control
-    python tests/benchmarks/accuracy.py data_pinns_LarsenC.mat --seconds 600 --held-out 5
+    python tests/benchmarks/accuracy.py LarsenC.nc --seconds 600 --held-out 5 --seeds 0 1 2
 
 Parameters of the estimator are compared by naming them, one set of them for each row:
 
@@ -65,10 +65,10 @@ def misfits(inverter, held_out: dict[str, xr.DataArray]) -> list[float]:
 
 
 def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float, chosen: str):
-    """Invert a shelf; return the cells of its row after the seed, and the error of viscosity."""
+    """Invert a shelf; return the cells of its row after the seed, error of viscosity, shares."""
     remaining, held_out, mask = shelf, None, None
     if arguments.held_out:
-        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out)
+        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out, seed=seed)
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
         max_seconds=seconds, random_state=seed, progress=False, **parameters(chosen)
@@ -79,23 +79,24 @@ def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float, cho
         result = inverter.predict(truth, variables=["viscosity"])
         error = relative_error(result["viscosity"], truth)
     data = misfits(inverter, held_out) if held_out else [*inverter.misfit_.values()]
-    shares = [percent(share) for share in (*data, *inverter.residual_.values())]
-    shown = "-" if error is None else percent(error)
-    cells = [f"{elapsed:.0f}", str(inverter.n_iter_), shown, *shares, inverter.stop_reason_]
-    return cells, error
+    shares = [*data, *inverter.residual_.values()]
+    shown = ["-" if error is None else percent(error), *map(percent, shares)]
+    cells = [f"{elapsed:.0f}", str(inverter.n_iter_), *shown, inverter.stop_reason_]
+    return cells, error, shares
 
 
 def rows(shelf_name: str, shelf: xr.Dataset, noise: float, seconds: float, arguments, chosen: str):
-    """Rows of one shelf with one level of noise: every seed, their median, the control method."""
+    """Rows of one shelf with one level of noise: every seed, their medians, the control method."""
     truth = shelf.get("viscosity")
     name = [shelf_name, chosen or "defaults"]
-    errors, controls = [], []
+    errors, controls, shares = [], [], []
     for seed in arguments.seeds:
         noisy = with_noise(shelf, noise, seed) if noise else shelf
         start = [*name, percent(noise), str(seed)]
-        cells, error = inverted(noisy, truth, seed, arguments, seconds, chosen)
+        cells, error, found = inverted(noisy, truth, seed, arguments, seconds, chosen)
         yield [*start, *cells]
         errors.append(error)
+        shares.append(found)
         if arguments.control:
             error, weight, elapsed = best_control(noisy, truth)
             controls.append(error)
@@ -106,6 +107,9 @@ def rows(shelf_name: str, shelf: xr.Dataset, noise: float, seconds: float, argum
             worst, median = percent(max(found)), percent(statistics.median(found))
             summary = f"{kind}: median {median}, worst {worst}"
             yield [*name, percent(noise), "all", "-", "-", summary, *["-"] * 6]
+    if len(shares) > 1:
+        medians = [percent(statistics.median(column)) for column in zip(*shares, strict=True)]
+        yield [*name, percent(noise), "median", "-", "-", "-", *medians, "-"]
 
 
 def main() -> None:
@@ -115,7 +119,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0], help="share of rms speed")
     parser.add_argument("--control", action="store_true", help="also by a finite-element adjoint")
-    parser.add_argument("--held-out", type=float, metavar="KM", help="misfits in blocks left out")
+    parser.add_argument(
+        "--held-out", type=float, metavar="KM", help="misfits in blocks left out, by seed"
+    )
     parser.add_argument("--set", action="append", metavar="NAME=VALUE,...", help="of the estimator")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")

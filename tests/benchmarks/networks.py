@@ -3,6 +3,7 @@
     python tests/benchmarks/networks.py
     python tests/benchmarks/networks.py data_pinns_LarsenC.mat --seconds 120 --held-out 5
     python tests/benchmarks/networks.py SynData_exp1.mat --seconds 45 --only defaults separate
+    python tests/benchmarks/networks.py --set dtype=float32
 
 Sizes are relative to what is chosen automatically for the shelf.
 """
@@ -20,7 +21,7 @@ from unittest import mock
 
 import jax
 import numpy as np
-from accuracy import misfits, percent
+from accuracy import misfits, parameters, percent
 from shelves import hold_out, shelf_from
 from step import handed_to_training
 
@@ -92,11 +93,11 @@ def viscosity(width: float, features: float, frequency: float = 1.0) -> Callable
 def scaled(**factors: float) -> Callable[[Choices], dict]:
     """Parameters of the estimator that are so many times what is chosen by itself."""
 
-    def parameters(choices: Choices) -> dict:
+    def sizes(choices: Choices) -> dict:
         found = {name: factor * getattr(choices, name) for name, factor in factors.items()}
         return {name: v if name == "frequency" else round(v) for name, v in found.items()}
 
-    return parameters
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ VARIANTS = {
     "separate networks for u, v, h": Variant(network=separate),
     "viscosity: half of the features": Variant(network=viscosity(1.0, 1 / 2)),
     "viscosity: as wide as the motion": Variant(network=viscosity(3 / 2, 1.0)),
+    "viscosity: twice the features": Variant(network=viscosity(1.0, 2.0)),
+    "viscosity: twice the frequency": Variant(network=viscosity(1.0, 1.0, frequency=2.0)),
     "viscosity: the motion's frequency": Variant(network=viscosity(1.0, 1.0, frequency=1 / 2)),
     "no warm start": Variant(recipe={"stage_iterations": 1}),
 }
@@ -147,16 +150,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", type=float, metavar="KM", help="misfits in blocks left out")
     parser.add_argument("--only", nargs="+", default=[""], help="names that begin like this")
+    parser.add_argument("--set", metavar="NAME=VALUE,...", default="", help="for every variant")
     arguments = parser.parse_args()
     name, shelf = shelf_from(arguments.file)
     remaining, held_out, mask = shelf, None, None
     if arguments.held_out:
-        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out)
+        remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out, seed=arguments.seed)
     truth = shelf.get("viscosity")
     sizes = handed_to_training(remaining)[0].motion
     chosen = Choices(sizes.width, sizes.features, sizes.frequency, 0, 0, 0, 0)
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
-    print(f"{name}, {arguments.seconds:g} s, defaults: {sizes}")
+    print(f"{name}, {arguments.seconds:g} s, {arguments.set} defaults: {sizes}")
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + " --- |" * len(COLUMNS))
     for title, variant in VARIANTS.items():
@@ -167,6 +171,7 @@ def main() -> None:
             random_state=arguments.seed,
             tolerance=0.0,
             progress=False,
+            **parameters(arguments.set),
             **variant.parameters(chosen),
         )
         with variant.applied():
@@ -178,7 +183,8 @@ def main() -> None:
         data = misfits(fitted, held_out) if held_out else [*fitted.misfit_.values()]
         shares = [percent(share) for share in (*data, *fitted.residual_.values())]
         size = fitted.model_.theta.size
-        print("| " + " | ".join(map(str, [title, size, fitted.n_iter_, error, *shares])) + " |")
+        cells = [title, size, fitted.n_iter_, error, *shares]
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -24,10 +25,10 @@ from xdiffice.training.balance import (
 )
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.loss import Sample, Weights
-from xdiffice.training.objectives import FitViscosity, FrozenMotionSample
+from xdiffice.training.loss import Curbs, Sample, Weights
+from xdiffice.training.objectives import FitAll, FitViscosity, FrozenMotionSample
 from xdiffice.training.recipe import Recipe, best_constant, train
-from xdiffice.training.sampling import SampleSizes
+from xdiffice.training.sampling import CANDIDATES, SampleSizes
 
 RECIPE = Recipe(SampleSizes(25, 20, 30, 15), Weights(1.0, 0.6, 0.05, 0.1), resample_every=10)
 
@@ -97,26 +98,69 @@ def test_the_front_weighs_more_and_momentum_less_while_the_motion_is_rough():
     np.testing.assert_allclose(anchors["all"], expected, rtol=1e-6)
 
 
-def test_residuals_are_measured_by_the_stresses_of_the_present_motion(monkeypatch):
-    learned, frozen = [], []
-    learn, freeze = recipe_module.Balance.learn, recipe_module._freeze
+def surveyed(theta, batch=None, curbs=None):
+    """Survey of the model whose exact parameters are zero; every point with double precision."""
+    sample = Sample(batch or exact_batch(), UNITS, RECIPE.weights, curbs or Curbs())
+    with double_precision():
+        return recipe_module._surveyed(SpreadingModel(), jnp.asarray(theta), sample)
+
+
+def test_a_survey_knows_terms_stresses_and_every_residual():
+    theta, curbs = np.array([0.1, 0.2, -0.1, 0.3]), Curbs(3.0, 2.0, 1.0, 50.0, 40.0)
+    batch = exact_batch()
+    with double_precision():
+        sample = Sample(batch, UNITS, RECIPE.weights, curbs)
+        _, terms = FitAll(SpreadingModel())(jnp.asarray(theta), sample)
+    found, plain = surveyed(theta, batch, curbs), surveyed(theta, batch)
+    assert found.terms == pytest.approx({name: float(value) for name, value in terms.items()})
+    magnitudes = plain.magnitudes._asdict()
+    squares = {name: float(np.mean(np.asarray(r) ** 2)) for name, r in magnitudes.items()}
+    both = {
+        name: float(plain.terms[f"x_{name}"] + plain.terms[f"y_{name}"])
+        for name in ("velocity", "momentum", "front")
+    }
+    assert squares["velocity"] == pytest.approx(both["velocity"])
+    assert squares["thickness"] == pytest.approx(float(plain.terms["thickness"]))
+    assert squares["interior"] == pytest.approx(both["momentum"])
+    assert squares["front"] == pytest.approx(both["front"])
+    for found, part in zip(plain.magnitudes, batch, strict=True):
+        assert found.shape == part.x.shape
+
+
+def test_the_stress_at_the_front_is_half_the_thickness():
+    theta = np.zeros(4)
+    with double_precision():
+        front = exact_batch().front
+        motion = SpreadingModel().motion_at(jnp.zeros(3), UNITS, front.x, front.y, order=1)
+    expected = float(np.mean(np.asarray(motion.h.value) ** 2)) / 4
+    assert float(surveyed(theta).stresses["front"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "residual"])
+def test_residuals_that_teach_are_those_of_points_that_were_all_as_likely(monkeypatch, sampling):
+    taught, found = [], []
+    learn, survey = recipe_module.Balance.learn, recipe_module._surveyed
 
     def noted(self, terms, stresses):
-        learned.append(stresses)
+        taught.append((terms, stresses))
         learn(self, terms, stresses)
 
     def watched(model, theta, sample):
-        found = freeze(model, theta, sample)
-        frozen.append((np.asarray(theta), recipe_module.reference_stresses(found)))
-        return found
+        found.append((np.asarray(theta), sample.batch, survey(model, theta, sample)))
+        return found[-1][-1]
 
     monkeypatch.setattr(recipe_module.Balance, "learn", noted)
-    monkeypatch.setattr(recipe_module, "_freeze", watched)
-    theta, *_ = run()
-    at, stresses = frozen[-1]
-    np.testing.assert_allclose(at, theta[:3], atol=1e-6)
-    assert learned[-1] == stresses
-    assert stresses["front"] > 0.1
+    monkeypatch.setattr(recipe_module, "_surveyed", watched)
+    theta, _, _, history = run(recipe=dataclasses.replace(RECIPE, sampling=sampling))
+    at, batch, last = found[-1]
+    np.testing.assert_allclose(at, theta, atol=1e-6)
+    assert taught[-1] == (last.terms, last.stresses)
+    of_all = [part.x.size for part in exact_batch()]
+    factor = {"uniform": 1, "residual": CANDIDATES}[sampling]
+    expected = [min(n, factor * size) for n, size in zip(of_all, RECIPE.sizes, strict=True)]
+    assert [part.x.size for part in batch] == expected
+    # Before the first steps of the last stage there is nothing to learn.
+    assert len(taught) == len(found) - 1 == (history.stage == "all").sum() - 1
 
 
 @pytest.mark.parametrize("max_iterations", [3, 7, 20])

@@ -16,8 +16,10 @@ from xdiffice.training.loss import (
 )
 from xdiffice.training.sampling import (
     CANDIDATES,
+    Magnitudes,
     SampleSizes,
     along_curve,
+    candidates,
     draw,
     draw_by_residual,
 )
@@ -143,19 +145,21 @@ def test_samples_are_evenly_spread():
 
 def by_residual(residual, rng, sizes=SIZES):
     """Draw with residuals that are functions of the points' numbers."""
-    return draw_by_residual(
-        POINTS, sizes, rng, lambda batch: (residual(batch.interior.x), residual(batch.front.x))
-    )
+    drawn = candidates(POINTS, sizes, rng)
+    magnitudes = Magnitudes(*(residual(np.floor(part[0])) for part in drawn))
+    return draw_by_residual(drawn, sizes, rng, magnitudes)
 
 
-def test_points_with_large_residuals_come_more_often():
+@pytest.mark.parametrize("kind", Batch._fields)
+def test_points_with_large_residuals_come_more_often(kind):
     # Residuals of 3 and 0, half of the points each: likely as 3 + 1.5 to 1.5, three to one.
-    rng, sizes = np.random.default_rng(0), SampleSizes(10, 10, interior=2, front=50)
+    rng, sizes = np.random.default_rng(0), SampleSizes(2, 2, 2, 2)
+    half = getattr(POINTS, kind)[0].size / 2
     numbers = np.concatenate([
-        by_residual(lambda x: 3.0 * (x < 150), rng, sizes).interior.x for _ in range(2000)
+        getattr(by_residual(lambda x: 3.0 * (x < half), rng, sizes), kind)[0] for _ in range(2000)
     ])  # fmt: skip
     # Two of eight candidates without repetition: a little less than three quarters.
-    assert np.mean(numbers < 150) == pytest.approx(0.735, abs=0.025)
+    assert np.mean(numbers < half) == pytest.approx(0.735, abs=0.025)
 
 
 def test_by_residual_no_point_comes_twice_and_columns_stay_together():
@@ -173,11 +177,6 @@ def test_residuals_that_tell_nothing_leave_all_points_as_likely(value):
 
 
 def test_candidates_are_four_for_each_point():
-    sizes = []
-
-    def residual(x):
-        sizes.append(x.size)
-        return np.ones_like(x)
-
-    by_residual(residual, np.random.default_rng(0))
-    assert sizes == [CANDIDATES * 30, 50]  # all front points, where there are fewer
+    drawn = candidates(POINTS, SIZES, np.random.default_rng(0))
+    expected = [CANDIDATES * size for size in SIZES[:3]]
+    assert [part[0].size for part in drawn] == [*expected, 50]  # all, where there are fewer

@@ -19,7 +19,7 @@ FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
 MOMENTUM_AT_FIRST = 1 / 32  # of its weight
 MOMENTUM_GROWS = 15  # samples until momentum has all of it, and its residuals say anything
-CURBED_AFTER = 6  # samples: until then the fields have to find their places
+CURBED_AFTER = 6  # samples: until then residuals are no outliers but on their way
 DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 4.0  # root mean squares: what is more counts less
 _DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "front")
 _STEP = 2.0  # a weight changes by this factor at most from one sample to the next
@@ -35,7 +35,7 @@ def at_first(weights: Weights) -> Weights:
 
 
 class Balance:
-    """Weights of momentum, front and roughness, followed from sample to sample.
+    """Weights of momentum, front and roughness, and curbs, followed from sample to sample.
 
     The front begins with much weight: second derivatives of a velocity that was fitted to data
     alone are mostly noise, and noise is best explained by ice without viscosity, from where no
@@ -49,22 +49,24 @@ class Balance:
 
     def __init__(self):
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
+        self.curbs = Curbs()
         self._learned = 0  # samples
 
     def learn(self, terms: Terms, stresses: Mapping[str, float]) -> None:
-        """Follow the residuals of a fresh sample; those that are not finite teach nothing.
+        """Follow the residuals of fresh points; those that are not finite teach nothing.
 
         Parameters
         ----------
         terms : dict of str to float
-            Mean squares, nondimensional.
+            Mean squares, nondimensional, with the present curbs; of points that were all as
+            likely, for those that were drawn by their residuals say nothing about the shelf.
         stresses : mapping of str to float
             Mean squares of what residuals are measured by, at present: the driving stress for
             ``momentum``, the stress at the ``front``.
         """
         self._learned += 1
         for name, stress in stresses.items():
-            allowed = TOLERANCE[name] ** 2 * stress
+            allowed = TOLERANCE[name] ** 2 * float(stress)
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
             if self._learned > _PATIENCE[name] and np.isfinite(found):
                 ratio = found / allowed if allowed > 0 else 0.0
@@ -72,11 +74,8 @@ class Balance:
                 self.factors[name] = float(
                     np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
                 )
-
-    @property
-    def settled(self) -> bool:
-        """Whether residuals are outliers from now on, and not on their way."""
-        return self._learned > CURBED_AFTER
+        if self._learned > CURBED_AFTER:
+            self.curbs = curbs(terms)
 
     def applied(self, weights: Weights) -> Weights:
         """Weights as they are now."""

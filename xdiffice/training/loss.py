@@ -119,17 +119,26 @@ def misfit_terms(
     model: Model, theta_motion: jax.Array, batch: Batch, shares: Shares, curbs: Curbs
 ) -> Terms:
     """Weighted mean squares of u, v and h minus data, in units of two standard deviations."""
-    velocity, thickness = batch.velocity, batch.thickness
-    u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
-    _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
-    u_square = velocity.u_weight * (u - velocity.u) ** 2
-    v_square = velocity.v_weight * (v - velocity.v) ** 2
-    h_square = thickness.weight * (h - thickness.h) ** 2
+    u_square, v_square, h_square = misfit_squares(model, theta_motion, batch)
     return {
         "x_velocity": jnp.sum(shares.velocity * curbed(u_square, curbs.x_velocity)),
         "y_velocity": jnp.sum(shares.velocity * curbed(v_square, curbs.y_velocity)),
         "thickness": jnp.sum(shares.thickness * curbed(h_square, curbs.thickness)),
     }
+
+
+def misfit_squares(
+    model: Model, theta_motion: jax.Array, batch: Batch
+) -> tuple[Array, Array, Array]:
+    """Weighted squares of u, v and h minus data, at every datum."""
+    velocity, thickness = batch.velocity, batch.thickness
+    u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
+    _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
+    return (
+        velocity.u_weight * (u - velocity.u) ** 2,
+        velocity.v_weight * (v - velocity.v) ** 2,
+        thickness.weight * (h - thickness.h) ** 2,
+    )
 
 
 def curbed(square: Array, curb: Array | float, of: Array | None = None) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,19 +17,31 @@ import numpy as np
 from xdiffice.model.fields import Model
 from xdiffice.model.precision import Precision
 from xdiffice.physics.scales import EquationUnits
-from xdiffice.training.balance import Balance, at_first, curbs
+from xdiffice.training.balance import Balance, at_first
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loop import Plan, minimise
 from xdiffice.training.loss import (
     Batch,
     Sample,
+    Terms,
     Weights,
+    even_shares,
+    misfit_squares,
+    misfit_terms,
     motion_at_residual_points,
+    residual_terms,
     residuals,
 )
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
-from xdiffice.training.sampling import SampleSizes, along_curve, draw, draw_by_residual
+from xdiffice.training.sampling import (
+    Magnitudes,
+    SampleSizes,
+    along_curve,
+    candidates,
+    draw,
+    draw_by_residual,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,8 @@ class Recipe:
     tolerance : float
         See `Plan`.
     sampling : {"uniform", "residual"}
-        How interior and front points are drawn in the last stage.
+        How points are drawn in the last stage: all as likely, or with more weight where residuals
+        are large.
     dtype : {"float64", "float32"}
         Of parameters and samples; to be trained within `full_precision` of the same.
     """
@@ -100,17 +113,12 @@ def train(
     """
     points = along_curve(points)
 
-    def sample(theta: np.ndarray | None = None) -> Sample:
-        if theta is None or recipe.sampling == "uniform":
-            batch = draw(points, recipe.sizes, rng)
-        else:
-            magnitudes = functools.partial(_residuals, model, theta, units)
-            batch = draw_by_residual(points, recipe.sizes, rng, magnitudes)
-        return jax.device_put(Sample(batch, units, recipe.weights))
+    def sample(_: np.ndarray | None = None) -> Sample:
+        return jax.device_put(Sample(draw(points, recipe.sizes, rng), units, recipe.weights))
 
     theta_motion, theta_viscosity = model.split(model.init(rng).astype(recipe.dtype))
     early = _early_plan(recipe, budget)
-    motion = minimise(FitMotion(model), theta_motion, lambda _: sample(), early, budget, recorder)
+    motion = minimise(FitMotion(model), theta_motion, sample, early, budget, recorder)
     if motion.stop_reason == "interrupted":
         return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
 
@@ -135,26 +143,21 @@ def train(
     )
     balance = Balance()
 
+    by_residual = recipe.sampling == "residual"
+
     def balanced_sample(theta: np.ndarray) -> Sample:
-        drawn = sample(theta)
-        last = recorder.rows[-1]
-        if last["stage"] == FitAll.name:
-            motion, _ = model.split(jnp.asarray(theta))
-            balance.learn(last, reference_stresses(_freeze(model, motion, drawn)))
-            if balance.settled:
-                drawn = drawn._replace(curbs=curbs(last))
-        return drawn._replace(weights=balance.applied(drawn.weights))
+        batch = (candidates if by_residual else draw)(points, recipe.sizes, rng)
+        drawn = jax.device_put(Sample(batch, units, recipe.weights, balance.curbs))
+        found = _surveyed(model, jnp.asarray(theta), drawn)
+        if recorder.rows[-1]["stage"] == FitAll.name:  # not before the first steps
+            balance.learn(found.terms, found.stresses)
+        if by_residual:
+            batch = draw_by_residual(batch, recipe.sizes, rng, found.magnitudes)
+            drawn = drawn._replace(batch=jax.device_put(batch))
+        return drawn._replace(weights=balance.applied(drawn.weights), curbs=balance.curbs)
 
     outcome = minimise(FitAll(model), theta, balanced_sample, plan, budget, recorder)
     return outcome.theta, outcome.stop_reason
-
-
-def reference_stresses(frozen: FrozenMotionSample) -> dict[str, float]:
-    """Mean squares of the driving stress h ∇h and of the stress at the front, h / 2."""
-    inside, edge = frozen.motions
-    driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
-    front = jnp.mean((0.5 * edge.h.value) ** 2)
-    return {"momentum": float(jnp.mean(driving)), "front": float(front)}
 
 
 def best_constant(
@@ -185,16 +188,32 @@ def _freeze(model, theta_motion, sample):
     return FrozenMotionSample(sample, motions)
 
 
-def _residuals(model, theta, units, batch: Batch):
-    """Magnitudes of the residuals at the interior and front points of a batch."""
-    return _residual_magnitudes(model, jnp.asarray(theta), units, jax.device_put(batch))
+class Survey(NamedTuple):
+    """What parameters make of the points of a sample."""
+
+    terms: Terms
+    stresses: dict[str, jax.Array]
+    magnitudes: Magnitudes
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _residual_magnitudes(model, theta, units, batch):
-    motion, viscosity = model.split(theta)
-    motions = motion_at_residual_points(model, motion, batch, units)
-    return tuple(jnp.hypot(*r) for r in residuals(model, viscosity, motions, batch))
+def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
+    """Terms of the loss, the stresses that residuals are measured by, and every residual.
+
+    Stresses are mean squares: the driving stress h ∇h, and h / 2 at the front.
+    """
+    batch, shares = sample.batch, even_shares(sample.batch)
+    theta_motion, theta_viscosity = model.split(theta)
+    motions = motion_at_residual_points(model, theta_motion, batch, sample.units)
+    terms = misfit_terms(model, theta_motion, batch, shares, sample.curbs)
+    terms |= residual_terms(model, theta_viscosity, motions, batch, shares, sample.curbs)
+    inside, edge = motions
+    driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
+    stresses = {"momentum": jnp.mean(driving), "front": jnp.mean((0.5 * edge.h.value) ** 2)}
+    u, v, h = misfit_squares(model, theta_motion, batch)
+    momentum, front = residuals(model, theta_viscosity, motions, batch)
+    magnitudes = Magnitudes(jnp.sqrt(u + v), jnp.sqrt(h), jnp.hypot(*momentum), jnp.hypot(*front))
+    return Survey(terms, stresses, magnitudes)
 
 
 def _early_plan(recipe: Recipe, budget: Budget) -> Plan:

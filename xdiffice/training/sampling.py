@@ -6,7 +6,6 @@ the raster.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -70,39 +69,51 @@ def draw(points: Batch, sizes: SampleSizes, rng: np.random.Generator) -> Batch:
     )
 
 
+class Magnitudes(NamedTuple):
+    """Magnitude of the residual at every point of a batch, kind by kind."""
+
+    velocity: Array
+    thickness: Array
+    interior: Array
+    front: Array
+
+
+def candidates(points: Batch, sizes: SampleSizes, rng: np.random.Generator) -> Batch:
+    """Draw four points for each that `draw_by_residual` is to choose."""
+    return draw(points, SampleSizes(*(CANDIDATES * size for size in sizes)), rng)
+
+
 def draw_by_residual(
-    points: Batch,
-    sizes: SampleSizes,
-    rng: np.random.Generator,
-    residuals: Callable[[Batch], tuple[np.ndarray, np.ndarray]],
+    drawn: Batch, sizes: SampleSizes, rng: np.random.Generator, magnitudes: Magnitudes
 ) -> Batch:
-    """Draw data uniformly, interior and front points with more weight where residuals are large.
+    """Choose from candidates with more weight where residuals are large.
 
     Residual-based adaptive distribution (RAD: Wu et al. 2023, doi 10.1016/j.cma.2022.115671): the
     probability of a point is proportional to its residual plus the mean of all residuals.
 
     Parameters
     ----------
-    points : Batch
-        All points of a shelf, on the host.
+    drawn : Batch
+        From `candidates`.
     sizes : SampleSizes
-        How many are drawn; interior and front points from four times as many candidates.
+        How many are chosen; all of them where there are fewer.
     rng : numpy.random.Generator
         Decides.
-    residuals : callable
-        Magnitudes of the residuals at interior and front points of a batch.
+    magnitudes : Magnitudes
+        Of the residuals of the candidates. Where none is positive, or one is not finite, all are
+        as likely.
 
     Returns
     -------
     Batch
         No point twice.
     """
-    more = sizes._replace(interior=CANDIDATES * sizes.interior, front=CANDIDATES * sizes.front)
-    candidates = draw(points, more, rng)
-    interior, front = residuals(candidates)
-    return candidates._replace(
-        interior=_draw_by_residual(candidates.interior, sizes.interior, rng, np.asarray(interior)),
-        front=_draw_by_residual(candidates.front, sizes.front, rng, np.asarray(front)),
+    velocity, thickness, interior, front = map(np.asarray, magnitudes)
+    return Batch(
+        velocity=_draw_by_residual(drawn.velocity, sizes.velocity, rng, velocity),
+        thickness=_draw_by_residual(drawn.thickness, sizes.thickness, rng, thickness),
+        interior=_draw_by_residual(drawn.interior, sizes.interior, rng, interior),
+        front=_draw_by_residual(drawn.front, sizes.front, rng, front),
     )
 
 
