@@ -24,11 +24,13 @@ class Choices(NamedTuple):
 def automatic_choices(detail: float) -> Choices:
     """Choose sizes by the detail of the data.
 
-    One number rules all: the largest frequency of the first layer, in radians per half extent,
-    2 (detail / 0.0015)^½ between 2 and 8, in half octaves, so that shelves of a kind share their
+    One number rules all: how many times finer the data are than those of a smooth shelf,
+    (detail / 0.0015)^½ between 1 and 4, in half octaves, so that shelves of a kind share their
     compiled programs. A field of wavenumber k differs from a plane by a share k² of its amplitude,
-    hence the root. Smooth shelves get small networks, which are trained in a
-    fraction of the time and average more noise; rough ones the capacity that they need.
+    hence the root. The largest frequency of the first layer, in radians per half extent, rises
+    faster: rough fields have more of their detail in tails of their spectra. Smooth shelves get
+    small networks, which are trained in a fraction of the time and average more noise; rough ones
+    the capacity that they need.
 
     Parameters
     ----------
@@ -38,17 +40,15 @@ def automatic_choices(detail: float) -> Choices:
     Returns
     -------
     Choices
-        Proportional to the frequency but for the width, 13 + 1.4 times it, the velocities, and the
-        front points.
     """
     octaves = 0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0))
-    frequency = float(2 * 2 ** (np.clip(np.round(2 * octaves), 0, 4) / 2))
+    finer = float(2 ** (np.clip(np.round(2 * octaves), 0, 4) / 2))
     return Choices(
-        width=round(13 + 1.4 * frequency),
-        features=round(8 * frequency),
-        frequency=frequency,
-        n_velocity=round(2800 + 650 * frequency),
-        n_thickness=round(1000 * frequency),
-        n_interior=round(750 * frequency),
-        n_front=round(150 + 60 * frequency),
+        width=round(11 + 5.25 * finer),
+        features=round(16 * finer),
+        frequency=2 * finer**1.5,
+        n_velocity=round(2800 + 1300 * finer),
+        n_thickness=round(2000 * finer),
+        n_interior=round(1500 * finer),
+        n_front=round(150 + 120 * finer),
     )

@@ -92,8 +92,8 @@ class SSAViscosityInverter(BaseEstimator):
     n_interior, n_front : int, optional
         Points in a sample at which the momentum balance and the front's condition are asked for.
     sampling : {"uniform", "residual"}
-        How these points are drawn: all as likely, or with more weight where residuals are large
-        (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
+        How data and these points are drawn in the last stage: all as likely, or with more weight
+        where misfits and residuals are large (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
         Iterations between two samples.
     dtype : {"float64", "float32"}
