@@ -20,7 +20,7 @@ from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from xdiffice.synthetic import uniaxial_shelf
 from xdiffice.training import recipe
 from xdiffice.training.balance import MOMENTUM_AT_FIRST, MOMENTUM_GROWS, ROUGHNESS_AT_FIRST
-from xdiffice.training.loop import _advance
+from xdiffice.training.search import advance
 
 FRONT = ("x_front", "y_front", "x_normal", "y_normal")
 
@@ -329,10 +329,10 @@ def test_an_interrupted_fit_can_be_used(shelf, monkeypatch):
 
 
 def test_another_shelf_of_the_same_sample_sizes_is_not_compiled_again(fitted):
-    before = _advance._cache_size()
+    before = advance._cache_size()
     other = disc(shape=(35, 32), radius=30e3, rate=8e-10, velocity_units="m yr-1", seed=3)
     inverter(momentum_weight=0.2, gravity=9.81).fit(other)
-    assert _advance._cache_size() == before
+    assert advance._cache_size() == before
 
 
 @pytest.mark.slow

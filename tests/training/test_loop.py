@@ -15,6 +15,7 @@ from xdiffice.training import loop
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.loop import MAX_RESTARTS, Plan, minimise
+from xdiffice.training.search import advance, begin
 
 STIFFNESS = np.array([1.0, 10.0, 100.0])
 MINIMUM = np.array([1.0, -2.0, 0.5])
@@ -154,8 +155,8 @@ def test_the_matrix_is_not_copied_from_step_to_step():
     # A network's matrix has hundreds of megabytes: a copy costs as much as the loss.
     n = 307
     with double_precision():
-        search, sample = loop._begin("broyden", np.zeros(n)), jnp.ones(n)
-        compiled = loop._advance.lower(WideBowl(), "broyden", search, sample, 10).compile()
+        search, sample = begin("broyden", np.zeros(n)), jnp.ones(n)
+        compiled = advance.lower(WideBowl(), "broyden", search, sample, 10).compile()
     of_matrix = [line for line in compiled.as_text().splitlines() if f"f64[{n},{n}]" in line]
     assert of_matrix
     assert not [line for line in of_matrix if " conditional(" in line]

@@ -1,64 +1,29 @@
 """How one objective is minimised: compiled chunks, new samples between them, a reason to stop.
 
-Self-scaled quasi-Newton steps with a strong-Wolfe line search run on the device; between chunks
-the host draws a sample, writes the history, looks at the clock and keeps the best parameters.
+Between chunks (`xdiffice.training.search`) the host draws a sample, writes the history, looks at
+the clock and keeps the best parameters.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.line_search import Bracket, judged, opened
-from xdiffice.training.quasi_newton import (
-    Family,
-    block_sizes,
-    forget_previous_step,
-    in_blocks,
-    scale_by_self_scaled,
-    where_needed,
-)
+from xdiffice.training.quasi_newton import Family
+from xdiffice.training.search import advance, begin
 
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
 MAX_RESTARTS = 3  # without progress in between
-# Self-scaled updates enlarge the inverse Hessian: a step of one is too long on every second line,
-# this one on one of twenty, and lines descend as far.
-FIRST_TRIAL = 0.6
 AVERAGED = 10  # samples, the parameters of which are averaged in the end
-
-
-class Point(NamedTuple):
-    """A vector of parameters with the loss and its gradient there."""
-
-    theta: jax.Array
-    value: jax.Array
-    gradient: jax.Array
-
-
-class Search(NamedTuple):
-    """What the compiled loop carries from one evaluation to the next."""
-
-    point: Point  # where the line starts
-    direction: jax.Array
-    slope: jax.Array
-    bracket: Bracket
-    curvature: Any  # state of the quasi-Newton transformation
-    fresh: jax.Array  # the sample is new: the point itself must be evaluated first
-    stalled: jax.Array  # no lower point along the line
-    steps: jax.Array
-    evaluations: jax.Array
 
 
 @dataclass(frozen=True)
@@ -96,91 +61,6 @@ class Outcome:
 
     theta: np.ndarray
     stop_reason: str
-
-
-@functools.partial(jax.jit, static_argnames=("objective", "family"), donate_argnames="search")
-def _advance(objective, family: Family, search: Search, sample, n):
-    """Take up to n steps; ends earlier where the line search finds no lower point.
-
-    Every pass of the loop evaluates the loss once: at the start of a fresh sample, or at a trial
-    of the line search. Also returns the terms of the loss at the last point that was accepted.
-    """
-    quasi_newton = transformation(family, search.direction.size)
-    evaluate = jax.value_and_grad(lambda theta: objective(theta, sample), has_aux=True)
-
-    def unfinished(carry):
-        search, _ = carry
-        return (search.fresh | (search.steps < n)) & ~search.stalled
-
-    def turned(search, point):
-        """Choose the direction of the next line."""
-        curvature = forget_previous_step(search.curvature, where=search.fresh)
-        product, curvature = quasi_newton.update(point.gradient, curvature, point.theta)
-        slope = -(product @ point.gradient)
-        return search._replace(
-            point=point,
-            direction=-product,
-            slope=slope,
-            bracket=opened(point.value, slope, FIRST_TRIAL),
-            curvature=curvature,
-            fresh=jnp.asarray(False),
-            stalled=~(slope < 0),  # also where it is not a number
-            steps=search.steps + jnp.where(search.fresh, 0, 1),
-        )
-
-    def evaluated(carry):
-        search, terms = carry
-        step = jnp.where(search.fresh, 0.0, search.bracket.trial)
-        # No 0 · ∞: at a fresh sample the direction is an old one.
-        theta = search.point.theta + jnp.where(search.fresh, 0.0, step * search.direction)
-        (value, new_terms), gradient = evaluate(theta)
-        finite = jnp.isfinite(value) & jnp.isfinite(gradient).all()
-        verdict = judged(
-            search.bracket, search.point.value, search.slope, value,
-            gradient @ search.direction, finite,
-        )  # fmt: skip
-        accepted = search.fresh | verdict.accepted
-        failed = ~accepted & verdict.failed
-        search = search._replace(
-            bracket=verdict.bracket,
-            stalled=failed,
-            steps=search.steps + failed,
-            evaluations=search.evaluations + 1,
-        )
-        point = Point(theta, value, gradient)
-        search = where_needed(accepted, lambda search: turned(search, point), search)
-        terms = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new_terms, terms)
-        return search, terms
-
-    _, shapes = jax.eval_shape(objective, search.point.theta, sample)
-    terms = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    return jax.lax.while_loop(unfinished, evaluated, (search, terms))
-
-
-def transformation(family: Family, n: int) -> optax.GradientTransformationExtraArgs:
-    """Return the quasi-Newton transformation for n parameters, in blocks where they are many."""
-    return in_blocks(scale_by_self_scaled(family), block_sizes(n))
-
-
-def _begin(family: Family, theta: np.ndarray) -> Search:
-    """State before the first evaluation; every array has a buffer of its own, to be donated."""
-
-    def zero(dtype=theta.dtype):
-        return jnp.zeros((), dtype)
-
-    point = Point(jnp.array(theta), zero(), jnp.zeros_like(theta))
-    bracket = Bracket(zero(), zero(jnp.int32), *(zero() for _ in Bracket._fields[2:]))
-    return Search(
-        point,
-        jnp.zeros_like(theta),
-        zero(),
-        bracket,
-        transformation(family, theta.size).init(jnp.array(theta)),
-        jnp.asarray(True),
-        jnp.asarray(False),
-        zero(jnp.int32),
-        zero(jnp.int32),
-    )
 
 
 def minimise(
@@ -235,7 +115,7 @@ class _Descent:
 
     def __init__(self, objective, theta, plan, budget, recorder):
         self.objective, self.plan, self.budget, self.recorder = objective, plan, budget, recorder
-        self.search = _begin(plan.family, theta)
+        self.search = begin(plan.family, theta)
         self.theta = self.best_theta = np.array(theta)  # the search's own buffers are donated
         self.milestone_theta: np.ndarray | None = None
         self.samples_since = 0
@@ -317,7 +197,7 @@ class _Descent:
         started = time.monotonic()
         counts = (jnp.zeros((), jnp.int32) for _ in range(2))
         search = search._replace(**dict(zip(("steps", "evaluations"), counts, strict=True)))
-        self.search, terms = _advance(self.objective, self.plan.family, search, sample, n)
+        self.search, terms = advance(self.objective, self.plan.family, search, sample, n)
         self.theta = np.array(self.search.point.theta)
         taken = int(self.search.steps)
         self.done += taken
@@ -346,6 +226,6 @@ class _Descent:
         if self.restarts > MAX_RESTARTS:
             self.stop_reason = trouble
             return
-        self.search = _begin(self.plan.family, self.best_theta)
+        self.search = begin(self.plan.family, self.best_theta)
         self.theta = self.best_theta
         self.recorder.note(f"{trouble}: restarted from the best parameters")
