@@ -26,14 +26,18 @@ WIDTH_TO_HEIGHT = 1.6
 
 
 def enlarged(shelf: xr.Dataset, pixels: int) -> xr.Dataset:
-    """Interpolate the shelf to about so many pixels."""
+    """Interpolate the shelf to about so many pixels, which cover the same area."""
     height = round(np.sqrt(pixels / WIDTH_TO_HEIGHT))
     sizes = {"y": height, "x": round(pixels / height)}
-    grid = {
-        axis: np.linspace(float(shelf[axis].min()), float(shelf[axis].max()), size)
-        for axis, size in sizes.items()
-    }
-    finer = shelf[["x_velocity", "y_velocity", "thickness"]].interp(grid)
+    grid = {}
+    for axis, size in sizes.items():
+        old = np.sort(shelf[axis].values)
+        half = 0.5 * (old[1] - old[0])
+        edges = np.linspace(old[0] - half, old[-1] + half, size + 1)
+        grid[axis] = 0.5 * (edges[1:] + edges[:-1])
+    finer = shelf[["x_velocity", "y_velocity", "thickness"]].interp(
+        grid, kwargs={"fill_value": "extrapolate"}
+    )
     rest = shelf.drop_vars([*finer.data_vars, "viscosity"], errors="ignore").drop_dims(
         [dim for dim in ("y", "x") if dim in shelf.dims]
     )
