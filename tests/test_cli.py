@@ -112,7 +112,7 @@ class TestInvert:
         self, capsys, tmp_path, shelf_file, stub
     ):
         arguments = [
-            *("--rheology", "anisotropic", "--subdomains", "4", "--max-seconds", "2.5"),
+            *("--rheology", "glen", "--subdomains", "4", "--max-seconds", "2.5"),
             *("--max-iterations", "9", "--quiet", "--variable", "thickness=thickness"),
             *("--variable", "mask=m", "--units"),
         ]
@@ -122,7 +122,7 @@ class TestInvert:
         )
         assert (status, text) == (0, "")
         assert stub.made[0].params == {
-            "rheology": "anisotropic",
+            "rheology": "glen",
             "subdomains": 4,
             "max_seconds": 2.5,
             "max_iterations": 9,

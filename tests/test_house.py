@@ -35,7 +35,7 @@ ALLOWED = {
     "training": {"errors", "physics", "model"},
     "results": RESULTS,
     "synthetic": {"errors", "observations", "physics"},
-    "parameters": {"errors"},
+    "parameters": {"errors", "physics"},
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),

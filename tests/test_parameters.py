@@ -9,13 +9,15 @@ import pytest
 import xarray as xr
 from small_fits import inverter
 
+import xdiffice
 from xdiffice import SSAViscosityInverter
 from xdiffice.errors import ParameterError
 from xdiffice.parameters import _RULES, check_parameters
 
 BAD = [
-    ("rheology", "anisotropic", "this version has 'isotropic'"),
-    ("rheology", None, "this version has 'isotropic'"),
+    ("rheology", "plastic", "this version has 'isotropic', 'glen', or a Rheology"),
+    ("rheology", None, "this version has 'isotropic', 'glen', or a Rheology"),
+    ("rheology", xdiffice.Glen, "or a Rheology"),
     ("subdomains", 2, "this version has 1"),
     ("subdomains", "auto", "this version has 1"),
     ("subdomains", True, "this version has 1"),

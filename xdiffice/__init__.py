@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .inverter import SSAViscosityInverter
     from .observations.readers import open_diffice_mat
     from .observations.report import report
+    from .physics.jets import Jet
+    from .physics.rheology import Glen, Isotropic, Quantity, Rheology
 
 __version__ = "0.1.0"
 
@@ -42,12 +44,17 @@ __all__ = [
     "DataValuesError",
     "DifficeAccessor",
     "FileFormatError",
+    "Glen",
     "InputTypeError",
     "InvalidDatasetError",
+    "Isotropic",
+    "Jet",
     "MissingDependencyError",
     "OutputExistsError",
     "ParameterError",
     "PlausibilityWarning",
+    "Quantity",
+    "Rheology",
     "SSAViscosityInverter",
     "UnitsError",
     "VariableNotFoundError",
@@ -61,6 +68,11 @@ __all__ = [
 # Name -> (module, attribute), loaded when first asked for: JAX alone takes longer to import than
 # all that is imported above.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "Glen": ("physics.rheology", "Glen"),
+    "Isotropic": ("physics.rheology", "Isotropic"),
+    "Jet": ("physics.jets", "Jet"),
+    "Quantity": ("physics.rheology", "Quantity"),
+    "Rheology": ("physics.rheology", "Rheology"),
     "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
     "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
     "report": ("observations.report", "report"),

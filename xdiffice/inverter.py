@@ -24,7 +24,8 @@ from xdiffice.nondimensional import nondimensional_points, shelf_scales, typical
 from xdiffice.observations.gather import gather
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.physics.rheology import Isotropic
+from xdiffice.physics.rheology import RHEOLOGIES, Rheology
+from xdiffice.physics.scales import Scales
 from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
@@ -56,8 +57,10 @@ class SSAViscosityInverter(BaseEstimator):
 
     Parameters
     ----------
-    rheology : {"isotropic"}
-        What stress a strain rate causes.
+    rheology : {"isotropic", "glen"} or Rheology
+        What stress a strain rate causes. ``"glen"`` is ``Glen(n=3)``: the network learns the
+        hardness, and the viscosity follows the strain rate. Others inherit from
+        `xdiffice.rheology.Rheology`.
     subdomains : int
         Number of regions with networks of their own; 1 in this version.
     max_seconds : float, optional
@@ -151,7 +154,7 @@ class SSAViscosityInverter(BaseEstimator):
 
     def __init__(
         self,
-        rheology: str = "isotropic",
+        rheology: str | Rheology = "isotropic",
         subdomains: int = 1,
         *,
         max_seconds: float | None = None,
@@ -265,7 +268,7 @@ class SSAViscosityInverter(BaseEstimator):
             scatter,
             typical_errors(observations, scales),
         )
-        model = self._model(choices)
+        model = self._model(choices, scales)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
         try:
@@ -314,10 +317,10 @@ class SSAViscosityInverter(BaseEstimator):
         Returns
         -------
         Dataset
-            On the template's dims and coordinates, in their order: ``viscosity`` (Pa s);
-            ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted, in the units of the data;
-            ``effective_strain_rate`` (s-1); ``x_momentum_residual``, ``y_momentum_residual``
-            (Pa).
+            On the template's dims and coordinates, in their order: ``viscosity`` (Pa s) and
+            what else the rheology has; ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted,
+            in the units of the data; ``effective_strain_rate`` (s-1); ``x_momentum_residual``,
+            ``y_momentum_residual`` (Pa).
 
         Raises
         ------
@@ -345,6 +348,7 @@ class SSAViscosityInverter(BaseEstimator):
             self._labels,
             constants=self.model_.scales.constants,
             provenance=repr(self),
+            quantities=self.model_.model.rheology.quantities,
         )
 
     def score(
@@ -392,8 +396,11 @@ class SSAViscosityInverter(BaseEstimator):
             return Choices(**given)
         return automatic_choices(detail(points, scatter))._replace(**given)
 
-    def _model(self, choices: Choices) -> Model:
-        rheology = Isotropic()
+    def _model(self, choices: Choices, scales: Scales) -> Model:
+        rheology = (
+            self.rheology if isinstance(self.rheology, Rheology) else RHEOLOGIES[self.rheology]
+        )
+        rheology = rheology.nondimensional(scales)
         width, frequency = choices.width, float(choices.frequency)
         # Viscosity follows from derivatives of the velocity: fewer data for it, but finer detail.
         motion, viscosity = (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xdiffice.errors import ParameterError
+from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 
 
 def check_parameters(estimator: Any) -> None:
@@ -67,11 +68,16 @@ def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
     return holds, f"this version has {listed}"
 
 
+def _rheology() -> tuple[Callable[[Any], bool], str]:
+    named, must = _one_of(*RHEOLOGIES)
+    return lambda value: isinstance(value, Rheology) or named(value), f"{must}, or a Rheology"
+
+
 _POSITIVE = (lambda value: _number(value) and value > 0, "must be a positive number")
 _NOT_NEGATIVE = (lambda value: _number(value) and value >= 0, "must be a number of at least 0")
 _NAMES = _or_none(lambda value: isinstance(value, Mapping), "must be a mapping of names")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "rheology": _one_of("isotropic"),
+    "rheology": _rheology(),
     "subdomains": _one_of(1),
     "max_seconds": _or_none(*_POSITIVE),
     "max_iterations": _or_none(*_whole(3)),

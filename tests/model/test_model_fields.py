@@ -35,22 +35,21 @@ def test_the_vector_of_parameters_is_split_between_the_networks(theta):
     np.testing.assert_array_equal(viscosity, MODEL.viscosity.init(rng))
 
 
-def test_viscosity_is_the_exponential_of_its_network(theta):
+def test_a_field_is_the_exponential_of_its_network(theta):
     _, theta_viscosity = MODEL.split(theta)
     with double_precision():
         (log,) = MODEL.viscosity.jets(theta_viscosity, X, Y, order=0)
         log = np.asarray(log.value)
-        mu_h, mu_v = MODEL.viscosity_at(theta_viscosity, X, Y, order=1)
+        (field,) = MODEL.rheology_fields(theta_viscosity, X, Y, order=1)
 
-        def mu(x, y):
-            (one, _) = MODEL.viscosity_at(theta_viscosity, x[None], y[None], order=0)
+        def value(x, y):
+            (one,) = MODEL.rheology_fields(theta_viscosity, x[None], y[None], order=0)
             return one.value[0]
 
-        slopes = jax.vmap(jax.grad(mu, (0, 1)))(jnp.asarray(X), jnp.asarray(Y))
-    np.testing.assert_allclose(mu_h.value, np.exp(log), rtol=1e-14)
-    np.testing.assert_allclose((mu_h.x, mu_h.y), slopes, rtol=1e-11, atol=1e-13)
-    assert mu_h is mu_v
-    assert (mu_h.xx, mu_h.xy, mu_h.yy) == (None, None, None)
+        slopes = jax.vmap(jax.grad(value, (0, 1)))(jnp.asarray(X), jnp.asarray(Y))
+    np.testing.assert_allclose(field.value, np.exp(log), rtol=1e-14)
+    np.testing.assert_allclose((field.x, field.y), slopes, rtol=1e-11, atol=1e-13)
+    assert (field.xx, field.xy, field.yy) == (None, None, None)
 
 
 def test_viscosity_without_derivatives(theta):

@@ -67,9 +67,6 @@ class SpreadingModel:
             )
         )
 
-    def viscosity_at(self, theta_viscosity, x, y, order):
-        return self.rheology.viscosities(*self.rheology_fields(theta_viscosity, x, y, order))
-
     def rheology_fields(self, theta_viscosity, x, y, order):
         return (thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE)),)
 

@@ -245,7 +245,7 @@ def test_the_best_constant_of_an_even_slab_is_its_viscosity():
     theta[0] = 0.7  # the output's weights are zero: the network is constant
     with double_precision():
         found = best_constant(model, theta, slab())
-        (mu, _) = model.viscosity_at(found, np.zeros(3), np.linspace(-1, 1, 3), order=0)
+        (mu,) = model.rheology_fields(found, np.zeros(3), np.linspace(-1, 1, 3), order=0)
     np.testing.assert_array_equal(found[:-1], theta[:-1])
     # Steps of a quarter in log μ.
     assert np.abs(np.log(np.asarray(mu.value) * 12 * RATE)).max() <= 0.125

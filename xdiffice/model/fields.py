@@ -72,12 +72,8 @@ class Model:
             *(j.scaled(unit.scale, unit.mean) for j, unit in zip(jets, units, strict=True))
         )
 
-    def viscosity_at(self, theta_viscosity, x, y, order: int) -> tuple[Jet, Jet]:
-        """μ_h and μ_v in units of μ0, with derivatives up to ``order`` (0 or 1)."""
-        return self.rheology.viscosities(*self.rheology_fields(theta_viscosity, x, y, order))
-
     def rheology_fields(self, theta_viscosity, x, y, order: int) -> tuple[Jet, ...]:
-        """Return the rheology's own positive fields, in units of μ0."""
+        """Return the rheology's own positive fields, with derivatives up to ``order`` (0 or 1)."""
         logs = self.viscosity.jets(theta_viscosity, x, y, order=order)
         return tuple(_exponential(log) for log in logs)
 

@@ -1,36 +1,171 @@
-"""What stress a strain rate causes: which viscosities a rheology has, and how they enter.
+"""What stress a strain rate causes: which fields a rheology has, and how they make viscosities.
 
 One stress law serves every rheology, T = 2 μ_h ε + 2 μ_v tr(ε) I (Wang et al. 2025, doi
-10.1126/science.adp3300); a rheology says which fields are unknown and how they make μ_h and μ_v.
+10.1126/science.adp3300). A rheology says which positive fields are unknown and how they and the
+motion make μ_h and μ_v. Another one is a class that inherits from `Rheology`; it must be hashable,
+as frozen dataclasses are, for it is part of what is compiled.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
-from xdiffice.physics.jets import Jet
+from xdiffice.errors import ParameterError
+from xdiffice.physics.jets import Array, Jet
+from xdiffice.physics.scales import Scales
+from xdiffice.physics.ssa import effective_strain_rate_squared
 
 
-class Rheology(Protocol):
-    """The unknown positive fields of a rheology, and the viscosities made of them."""
+class Quantity(NamedTuple):
+    """What an unknown field is called and measured in, where it is no viscosity."""
 
-    name: ClassVar[str]
+    units: str
+    long_name: str
+    comment: str = ""
+
+
+class Rheology(ABC):
+    """The unknown positive fields of a rheology, and the viscosities made of them.
+
+    Attributes
+    ----------
+    fields : tuple of str
+        Names of the unknown fields, in the order of the network's outputs.
+    viscosity_names : tuple of str
+        ``("viscosity",)``, or names of μ_h and μ_v where these differ.
+    quantities : mapping of str to Quantity
+        Descriptions of those fields that are not among the viscosities.
+    needs_strain_rate : bool
+        Whether viscosities depend on derivatives of the velocity.
+    """
+
     fields: ClassVar[tuple[str, ...]]
+    viscosity_names: ClassVar[tuple[str, ...]] = ("viscosity",)
+    needs_strain_rate: ClassVar[bool] = False
 
-    def viscosities(self, *fields: Jet) -> tuple[Jet, Jet]:
-        """(μ_h, μ_v) with first derivatives, from the fields with theirs."""
-        ...
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """None, where all fields are viscosities."""
+        return {}
+
+    def unit_of(self, field: str, scales: Scales) -> float:
+        """SI value of one nondimensional unit of a field: μ0, Pa s, if it is a viscosity."""
+        del field
+        return scales.viscosity
+
+    def nondimensional(self, scales: Scales) -> Rheology:
+        """Return the rheology with its SI numbers, if it has any, in the units of a shelf.
+
+        They become part of what is compiled, anew for every shelf.
+        """
+        del scales
+        return self
+
+    @abstractmethod
+    def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
+        """Make μ_h and μ_v.
+
+        Parameters
+        ----------
+        fields : tuple of Jet
+            The unknown fields, nondimensional and positive; with first derivatives inside the
+            shelf and without any at its front.
+        u, v : Jet
+            Velocity in units of U; with one more order of derivatives than the fields.
+
+        Returns
+        -------
+        tuple of Jet
+            μ_h and μ_v in units of μ0, with as many derivatives as the fields.
+        """
 
 
 @dataclass(frozen=True)
-class Isotropic:
+class Isotropic(Rheology):
     """One viscosity in all directions: μ_h = μ_v = μ."""
 
-    name: ClassVar[str] = "isotropic"
-    fields: ClassVar[tuple[str, ...]] = ("viscosity",)
+    fields: ClassVar = ("viscosity",)
 
-    def viscosities(self, *fields: Jet) -> tuple[Jet, Jet]:
+    def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
         """μ twice."""
+        del u, v
         (mu,) = fields
         return mu, mu
+
+
+@dataclass(frozen=True)
+class Glen(Rheology):
+    """Glen's flow law with unknown hardness B: μ = ½ B (ε_e² + ε_0²)^((1/n - 1) / 2).
+
+    What is smooth is B, which changes with temperature, fabric and damage; the viscosity follows
+    the strain rate.
+
+    Parameters
+    ----------
+    n : float
+        Exponent, at least 1; with 1 the hardness is twice the viscosity.
+    floor : float
+        ε_0 in units of the shelf's own strain rate U / L (`Scales`): without it the viscosity of
+        ice at rest would be infinite.
+    """
+
+    n: float = 3.0
+    floor: float = 1e-3
+    fields: ClassVar = ("hardness",)
+    needs_strain_rate: ClassVar = True
+
+    def __post_init__(self):
+        if not (self.n >= 1 and self.floor > 0):
+            raise ParameterError(f"{self!r}: n must be at least 1, and floor positive")
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """B, the unit of which depends on the exponent."""
+        return {
+            "hardness": Quantity(
+                f"Pa s^(1/{self.n:g})",
+                "depth-averaged hardness B of ice in Glen's flow law",
+                f"viscosity = 0.5 hardness effective_strain_rate^(1/n - 1), n = {self.n:g}",
+            )
+        }
+
+    def unit_of(self, field: str, scales: Scales) -> float:
+        """μ0 (U / L)^(1 - 1/n)."""
+        del field
+        return scales.viscosity * scales.strain_rate ** (1 - 1 / self.n)
+
+    def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
+        """μ twice."""
+        (hardness,) = fields
+        power = (1 / self.n - 1) / 2
+        square = effective_strain_rate_squared(u.x, u.y, v.x, v.y) + self.floor**2
+        rate = square**power
+        value = 0.5 * hardness.value * rate
+        if hardness.x is None:
+            mu = Jet(value)
+        else:
+            square_x, square_y = _slope_of_square(u, v)
+            change = power * value / square
+            mu = Jet(
+                value,
+                0.5 * hardness.x * rate + change * square_x,
+                0.5 * hardness.y * rate + change * square_y,
+            )
+        return mu, mu
+
+
+def _slope_of_square(u: Jet, v: Jet) -> tuple[Array, Array]:
+    """∂_x and ∂_y of ε_e²."""
+    along_u, along_v, shear = 2 * u.x + v.y, 2 * v.y + u.x, 0.5 * (u.y + v.x)
+    return (
+        along_u * u.xx + along_v * v.xy + shear * (u.xy + v.xx),
+        along_u * u.xy + along_v * v.yy + shear * (u.yy + v.xy),
+    )
+
+
+RHEOLOGIES: Mapping[str, Rheology] = MappingProxyType({"isotropic": Isotropic(), "glen": Glen()})
+"""Those that have a name."""

@@ -51,7 +51,9 @@ class FittedModel:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names that `evaluate` knows and `predict` returns by default."""
-        return (*self.model.rheology.fields, *MOTION, "effective_strain_rate", *RESIDUALS)
+        rheology = self.model.rheology
+        own = dict.fromkeys((*rheology.viscosity_names, *rheology.fields))
+        return (*own, *MOTION, "effective_strain_rate", *RESIDUALS)
 
     def evaluate(
         self, x: np.ndarray, y: np.ndarray, variables: Collection[str]
@@ -104,8 +106,11 @@ class FittedModel:
 
     def _to_si(self, name: str, values: np.ndarray) -> np.ndarray:
         scales = self.scales
-        if name in self.model.rheology.fields:
+        rheology = self.model.rheology
+        if name in rheology.viscosity_names:
             return values * scales.viscosity
+        if name in rheology.fields:
+            return values * rheology.unit_of(name, scales)
         if name in (*RESIDUALS, *DRIVING):
             return values * scales.momentum
         unit = {
@@ -121,19 +126,26 @@ class FittedModel:
 def _block(model: Model, wanted: tuple[str, ...], theta, units, x, y) -> dict[str, jax.Array]:
     """Evaluate the wanted fields in the units of the equations."""
     theta_motion, theta_viscosity = model.split(theta)
+    rheology = model.rheology
     residuals = bool({*wanted} & {*RESIDUALS})
+    viscosities = residuals or bool({*wanted} & {*rheology.viscosity_names})
     gradients = bool({*wanted} & {"effective_strain_rate", *DRIVING})
+    gradients |= viscosities and rheology.needs_strain_rate
     order = 2 if residuals else int(gradients)
     u, v, h = model.motion_at(theta_motion, units, x, y, order=order)
     out = {"x_velocity": u.value, "y_velocity": v.value, "thickness": h.value}
     fields = model.rheology_fields(theta_viscosity, x, y, order=int(residuals))
-    out |= {name: f.value for name, f in zip(model.rheology.fields, fields, strict=True)}
+    out |= {name: f.value for name, f in zip(rheology.fields, fields, strict=True)}
+    if viscosities:
+        mu_h, mu_v = rheology.viscosities(fields, u, v)
+        out |= {
+            name: mu.value for name, mu in zip(rheology.viscosity_names, (mu_h, mu_v), strict=False)
+        }
     if order >= 1:
         squared = effective_strain_rate_squared(u.x, u.y, v.x, v.y)
         out["effective_strain_rate"] = jnp.sqrt(squared)
         out |= dict(zip(DRIVING, (h.value * h.x, h.value * h.y), strict=True))
     if residuals:
-        mu_h, mu_v = model.rheology.viscosities(*fields)
         out |= dict(zip(RESIDUALS, momentum_residual(u, v, h, mu_h, mu_v), strict=True))
     return {name: out[name] for name in wanted}
 
@@ -142,6 +154,7 @@ def _block(model: Model, wanted: tuple[str, ...], theta, units, x, y) -> dict[st
 def _front(model: Model, theta, units, x, y, n_x, n_y):
     theta_motion, theta_viscosity = model.split(theta)
     u, v, h = model.motion_at(theta_motion, units, x, y, order=1)
-    mu_h, mu_v = model.viscosity_at(theta_viscosity, x, y, order=0)
+    fields = model.rheology_fields(theta_viscosity, x, y, order=0)
+    mu_h, mu_v = model.rheology.viscosities(fields, u, v)
     residual = front_residual(u, v, h.value, mu_h.value, mu_v.value, (n_x, n_y))
     return *residual, 0.5 * h.value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .. import __version__
 from ..errors import ParameterError
 from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
+from ..physics.rheology import Quantity
 from .template import Target, resolve_template
 
 __all__ = ["OUTPUT_VARIABLES", "Target", "label", "resolve_template"]
@@ -93,16 +95,15 @@ _FITTED_NAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "thickness": ("fitted ice thickness", ("land_ice_thickness", "floating_ice_thickness")),
 }
 
+_VISCOSITIES = ("viscosity", "viscosity_horizontal", "viscosity_vertical")
 OUTPUT_VARIABLES: tuple[str, ...] = (
-    "viscosity",
-    "viscosity_horizontal",
-    "viscosity_vertical",
+    *_VISCOSITIES,
     *_FITTED_NAMES,
     "effective_strain_rate",
     "x_momentum_residual",
     "y_momentum_residual",
 )
-"""Every variable that an output can have, in the order in which it has them."""
+"""Every variable that an output can have besides a rheology's own, in their order."""
 
 
 def label(
@@ -112,6 +113,7 @@ def label(
     *,
     constants: PhysicalConstants,
     provenance: str,
+    quantities: Mapping[str, Quantity] = MappingProxyType({}),
     title: str = _TITLE,
 ) -> xr.Dataset:
     """Give SI arrays their names, units, coordinates and provenance.
@@ -119,8 +121,8 @@ def label(
     Parameters
     ----------
     fields : mapping of str to ndarray, shape (n,) or ``target.shape``
-        SI values by name (`OUTPUT_VARIABLES`): viscosities in Pa s, velocity in m s-1, thickness
-        in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa.
+        SI values by name (`OUTPUT_VARIABLES`, ``quantities``): viscosities in Pa s, velocity in
+        m s-1, thickness in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa.
     target : Target
         Where the values are, from `resolve_template`.
     labels : Labels
@@ -129,6 +131,8 @@ def label(
         The constants with which the fields were computed.
     provenance : str
         The estimator's ``repr``.
+    quantities : mapping of str to Quantity
+        Further variables that a rheology has, by name.
     title : str
         ``title`` attribute of the Dataset.
 
@@ -143,14 +147,16 @@ def label(
     ParameterError
         A field has an unknown name or does not have one value per position.
     """
-    unknown = [name for name in fields if name not in OUTPUT_VARIABLES]
+    known = dict.fromkeys((*_VISCOSITIES, *quantities, *OUTPUT_VARIABLES))
+    unknown = [name for name in fields if name not in known]
     if unknown:
         raise ParameterError(
-            f"unknown output variables {unknown}; an output has {', '.join(OUTPUT_VARIABLES)}"
+            f"unknown output variables {unknown}; an output has {', '.join(known)}"
         )
+    described = _SI_ATTRS | {name: _described(one) for name, one in quantities.items()}
     variables = {
-        name: _variable(name, fields[name], target, labels)
-        for name in OUTPUT_VARIABLES
+        name: _variable(name, fields[name], target, labels, described)
+        for name in known
         if name in fields
     }
     dataset = target.coords.assign(variables)
@@ -165,7 +171,14 @@ def label(
     return dataset
 
 
-def _variable(name: str, values: Any, target: Target, labels: Labels) -> xr.Variable:
+def _described(quantity: Quantity) -> dict[str, str]:
+    """Attributes of a rheology's own field; empty ones are left out."""
+    return {name: value for name, value in quantity._asdict().items() if value}
+
+
+def _variable(
+    name: str, values: Any, target: Target, labels: Labels, described: Mapping[str, dict[str, str]]
+) -> xr.Variable:
     """Shape one field as the target, in the units that the output promises."""
     array = np.asarray(values, dtype=np.float64)
     if array.size != target.x.size:
@@ -176,7 +189,7 @@ def _variable(name: str, values: Any, target: Target, labels: Labels) -> xr.Vari
         array = array / labels.factors[name]
         attrs = _fitted_attrs(name, labels.attrs[name])
     else:
-        attrs = dict(_SI_ATTRS[name])
+        attrs = dict(described[name])
     if target.grid_mapping is not None:
         attrs["grid_mapping"] = str(target.grid_mapping)
     return xr.Variable(target.dims, array.reshape(target.shape), attrs)

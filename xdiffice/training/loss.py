@@ -186,9 +186,10 @@ def residuals(
     inside, edge = motions
     if fields is None:
         fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
-    mu_h, mu_v = model.rheology.viscosities(*fields)
+    mu_h, mu_v = model.rheology.viscosities(fields, inside.u, inside.v)
     momentum = momentum_residual(inside.u, inside.v, inside.h, mu_h, mu_v)
-    mu_h, mu_v = model.viscosity_at(theta_viscosity, front.x, front.y, order=0)
+    at_front = model.rheology_fields(theta_viscosity, front.x, front.y, order=0)
+    mu_h, mu_v = model.rheology.viscosities(at_front, edge.u, edge.v)
     normal = (front.n_x, front.n_y)
     stress = front_residual(edge.u, edge.v, edge.h.value, mu_h.value, mu_v.value, normal)
     return momentum, stress
