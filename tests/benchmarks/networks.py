@@ -3,9 +3,9 @@
     python tests/benchmarks/networks.py
     python tests/benchmarks/networks.py data_pinns_LarsenC.mat --seconds 120 --held-out 5
     python tests/benchmarks/networks.py SynData_exp1.mat --seconds 45 --only defaults separate
-    python tests/benchmarks/networks.py --set dtype=float32
+    python tests/benchmarks/networks.py --set dtype=float32,width=24
 
-Sizes are relative to what is chosen automatically for the shelf.
+Sizes are relative to those of `--set`, or to what is chosen automatically for the shelf.
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def main() -> None:
     if arguments.held_out:
         remaining, held_out, mask = hold_out(shelf, 1000 * arguments.held_out, seed=arguments.seed)
     truth = shelf.get("viscosity")
-    sizes = handed_to_training(remaining)[0].motion
+    for_all = parameters(arguments.set)
+    sizes = handed_to_training(remaining, **for_all)[0].motion
     chosen = Choices(sizes.width, sizes.features, sizes.frequency, 0, 0, 0, 0)
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
     print(f"{name}, {arguments.seconds:g} s, {arguments.set} defaults: {sizes}")
@@ -166,14 +167,9 @@ def main() -> None:
     for title, variant in VARIANTS.items():
         if not title.startswith(tuple(arguments.only)):
             continue
-        fitted = xdiffice.SSAViscosityInverter(
-            max_seconds=arguments.seconds,
-            random_state=arguments.seed,
-            tolerance=0.0,
-            progress=False,
-            **parameters(arguments.set),
-            **variant.parameters(chosen),
-        )
+        common = {"max_seconds": arguments.seconds, "random_state": arguments.seed}
+        common |= {"tolerance": 0.0, "progress": False}
+        fitted = xdiffice.SSAViscosityInverter(**common | for_all | variant.parameters(chosen))
         with variant.applied():
             fitted.fit(remaining, mask=mask)
         error = "-"

@@ -132,9 +132,11 @@ class _HandedOverError(Exception):
     """Ends a fit where its training would begin."""
 
 
-def handed_to_training(shelf: xr.Dataset) -> tuple[Model, EquationUnits, Batch, Recipe]:
+def handed_to_training(
+    shelf: xr.Dataset, **parameters
+) -> tuple[Model, EquationUnits, Batch, Recipe]:
     """What `fit` hands to the training, caught on the way: the defaults, whatever chooses them."""
-    estimator = xdiffice.SSAViscosityInverter(progress=False)
+    estimator = xdiffice.SSAViscosityInverter(progress=False, **parameters)
     with mock.patch("xdiffice.inverter.train", side_effect=_HandedOverError) as train:
         with contextlib.suppress(_HandedOverError):
             estimator.fit(shelf)
