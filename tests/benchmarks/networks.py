@@ -46,6 +46,16 @@ class FixedFeatures(Network):
         return [jax.lax.stop_gradient(first), *others]
 
 
+class ScaledInputs(Network):
+    """Plain tanh on positions that are multiplied by the frequency (Wang & Lai 2024)."""
+
+    def init(self, rng):
+        """Draw parameters; the first layer's weights have the factor in them."""
+        theta = super().init(rng)
+        theta[: 2 * self.sizes[1]] *= self.frequency
+        return theta
+
+
 @dataclass(frozen=True)
 class Separate:
     """A network for each field, with two thirds of the width and half of the features."""
@@ -131,6 +141,7 @@ VARIANTS = {
     "half of the frequency": Variant(scaled(frequency=1 / 2)),
     "twice the frequency": Variant(scaled(frequency=2.0)),
     "tanh first": Variant(lambda _: {"first_layer": "tanh"}),
+    "tanh first, scaled inputs": Variant(lambda _: {"first_layer": "tanh"}, network=ScaledInputs),
     "fixed Fourier features": Variant(network=FixedFeatures),
     "fixed, twice the frequency": Variant(scaled(frequency=2.0), network=FixedFeatures),
     "separate networks for u, v, h": Variant(network=separate),
