@@ -60,7 +60,7 @@ class SSAViscosityInverter(BaseEstimator):
     rheology : {"isotropic", "glen"} or Rheology
         What stress a strain rate causes. ``"glen"`` is ``Glen(n=3)``: the network learns the
         hardness, and the viscosity follows the strain rate. Others inherit from
-        `xdiffice.rheology.Rheology`.
+        `xdiffice.Rheology`.
     subdomains : int
         Number of regions with networks of their own; 1 in this version.
     max_seconds : float, optional
@@ -397,9 +397,8 @@ class SSAViscosityInverter(BaseEstimator):
         return automatic_choices(detail(points, scatter))._replace(**given)
 
     def _model(self, choices: Choices, scales: Scales) -> Model:
-        rheology = (
-            self.rheology if isinstance(self.rheology, Rheology) else RHEOLOGIES[self.rheology]
-        )
+        given = self.rheology
+        rheology = given if isinstance(given, Rheology) else RHEOLOGIES[given]
         rheology = rheology.nondimensional(scales)
         width, frequency = choices.width, float(choices.frequency)
         # Viscosity follows from derivatives of the velocity: fewer data for it, but finer detail.
