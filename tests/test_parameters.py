@@ -15,13 +15,14 @@ from xdiffice.errors import ParameterError
 from xdiffice.parameters import _RULES, check_parameters
 
 BAD = [
-    ("rheology", "plastic", "this version has 'isotropic', 'glen', or a Rheology"),
-    ("rheology", None, "this version has 'isotropic', 'glen', or a Rheology"),
+    ("rheology", "plastic", "this version has 'isotropic', 'anisotropic', 'glen', or a Rheology"),
+    ("rheology", None, "this version has 'isotropic', 'anisotropic', 'glen', or a Rheology"),
     ("rheology", xdiffice.Glen, "or a Rheology"),
-    ("subdomains", 2, "this version has 1"),
-    ("subdomains", "auto", "this version has 1"),
-    ("subdomains", True, "this version has 1"),
-    ("subdomains", xr.DataArray([1, 2]), "this version has 1"),
+    ("subdomains", 0, "a whole number of at least 1, 'auto', a DataArray of labels or a Partition"),
+    ("subdomains", 2.0, "a whole number of at least 1"),
+    ("subdomains", "automatic", "'auto'"),
+    ("subdomains", True, "a whole number of at least 1"),
+    ("subdomains", np.array([1, 2]), "a DataArray of labels"),
     ("checkpoint", "fit.ckpt", "this version has None"),
     ("max_seconds", 0, "positive number, or None"),
     ("max_seconds", np.nan, "positive number, or None"),
@@ -86,6 +87,9 @@ def test_a_bad_value(name, value, must):
         ("variables", {}),
         ("units", {"x": "m"}),
         ("subdomains", 1),
+        ("subdomains", np.int64(6)),
+        ("subdomains", "auto"),
+        ("subdomains", xr.DataArray([1, 2])),
     ],
 )
 def test_a_good_value(name, value):

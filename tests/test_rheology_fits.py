@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -114,5 +116,57 @@ def test_the_slope_of_the_examples_viscosity_is_that_of_its_values(example):
 
 
 def test_a_name_that_is_no_rheology_is_refused_before_anything_is_read():
-    with pytest.raises(xdiffice.ParameterError, match="'isotropic', 'glen', or a Rheology"):
+    with pytest.raises(
+        xdiffice.ParameterError, match="'isotropic', 'anisotropic', 'glen', or a Rheology"
+    ):
         inverter(rheology="plastic").fit(xr.Dataset())
+
+
+@dataclass(frozen=True)
+class Tied(xdiffice.Anisotropic):
+    """Anisotropic ice whose two viscosities are one and the same field."""
+
+    fields: ClassVar = ("viscosity",)
+
+    def penalty(self, fields):
+        return super().penalty((*fields, *fields))
+
+    def viscosities(self, fields, u, v):
+        return super().viscosities((*fields, *fields), u, v)
+
+
+def test_anisotropic_ice_with_tied_viscosities_is_isotropic(shelf):
+    tied = inverter(rheology=Tied(), max_iterations=60).fit(shelf).predict()
+    plain = inverter(max_iterations=60).fit(shelf).predict()
+    for name in ("viscosity_horizontal", "viscosity_vertical"):
+        np.testing.assert_allclose(tied[name], plain["viscosity"], rtol=1e-10)
+
+
+def test_the_weight_of_the_penalty_falls_to_what_was_given(shelf):
+    fitted = inverter(
+        rheology="anisotropic", penalty_weight=3e-7, max_iterations=60, resample_every=1
+    ).fit(shelf)
+    last = fitted.history_.where(fitted.history_.stage == "all", drop=True)
+    weight = last.penalty_weight.values
+    factor = last.momentum_weight.values[-1] / fitted.momentum_weight  # noise and balance
+    assert weight[0] / weight[-1] == pytest.approx(1000.0)
+    assert (np.diff(weight) <= 0).all()
+    assert weight[-1] / 3e-7 == pytest.approx(factor, rel=0.2) or weight[-1] >= 3e-7
+    assert np.isfinite(last.penalty).all()
+
+
+def test_ice_that_spreads_evenly_is_flagged_as_not_separated(shelf):
+    """There, 2 μ_h + 4 μ_v is all that the flow tells: the isotropic pair is returned."""
+    fitted = inverter(rheology="anisotropic", max_iterations=N_ITERATIONS).fit(shelf)
+    result = fitted.predict()
+    for name in ("viscosity_horizontal", "viscosity_vertical"):
+        assert relative_error(result[name], shelf["viscosity"]) < 0.02
+    inside = result["viscosity_horizontal"].notnull()
+    flags = result["viscosity_quality"].where(inside)
+    attrs = result["viscosity_quality"].attrs
+    meaning = dict(zip(attrs["flag_meanings"].split(), attrs["flag_values"], strict=True))
+    assert float((flags == meaning["not_separated"]).sum() / inside.sum()) > 0.9
+    # The isotropic viscosity of the same shelf is determined.
+    plain = inverter(max_iterations=N_ITERATIONS).fit(shelf).predict()
+    flags = plain["viscosity_quality"].where(plain["viscosity"].notnull())
+    assert float((flags == meaning["determined"]).sum() / inside.sum()) > 0.9

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from .observations.readers import open_diffice_mat
     from .observations.report import report
     from .physics.jets import Jet
-    from .physics.rheology import Glen, Isotropic, Quantity, Rheology
+    from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AmbiguousVariableError",
+    "Anisotropic",
     "ConvergenceError",
     "CoordinateError",
     "DataValuesError",
@@ -68,6 +69,7 @@ __all__ = [
 # Name -> (module, attribute), loaded when first asked for: JAX alone takes longer to import than
 # all that is imported above.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "Anisotropic": ("physics.rheology", "Anisotropic"),
     "Glen": ("physics.rheology", "Glen"),
     "Isotropic": ("physics.rheology", "Isotropic"),
     "Jet": ("physics.jets", "Jet"),

@@ -105,7 +105,7 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
     parser.description = "Infer the viscosity of a shelf and write it as a CF netCDF file."
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.nc")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the result, too")
-    parser.add_argument("--rheology", choices=["isotropic", "glen"])
+    parser.add_argument("--rheology", choices=["isotropic", "anisotropic", "glen"])
     parser.add_argument("--subdomains", type=_count_or_auto, metavar="N", help="count, or auto")
     _add_reading(parser)
     _add_training(parser, seconds=None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,34 +16,29 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xdiffice.choices import Choices, automatic_choices
 from xdiffice.errors import ParameterError
-from xdiffice.model.fields import Model
-from xdiffice.model.network import Network
 from xdiffice.model.precision import Precision, full_precision
-from xdiffice.nondimensional import nondimensional_points, shelf_scales, typical_errors
 from xdiffice.observations.gather import gather
+from xdiffice.observations.regions import one_region
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.physics.rheology import RHEOLOGIES, Rheology
-from xdiffice.physics.scales import Scales
-from xdiffice.results.diagnostics import misfit, relative_residuals, variance_explained
+from xdiffice.physics.rheology import Rheology
+from xdiffice.preparation import Part, choose, make_model, make_regions, make_seams
+from xdiffice.results.diagnostics import (
+    misfit,
+    relative_residuals,
+    strain_rate_error,
+    variance_explained,
+)
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
-from xdiffice.super_observations import (
-    detail,
-    noisiness,
-    scatter_of_data,
-    super_observations,
-)
+from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.loss import Batch, Weights
-from xdiffice.training.recipe import Recipe, train
-from xdiffice.training.sampling import SampleSizes
+from xdiffice.training.recipe import train
+from xdiffice.training.regions import train_regions
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
-NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 
 
 class SSAViscosityInverter(BaseEstimator):
@@ -57,12 +53,16 @@ class SSAViscosityInverter(BaseEstimator):
 
     Parameters
     ----------
-    rheology : {"isotropic", "glen"} or Rheology
-        What stress a strain rate causes. ``"glen"`` is ``Glen(n=3)``: the network learns the
-        hardness, and the viscosity follows the strain rate. Others inherit from
+    rheology : {"isotropic", "anisotropic", "glen"} or Rheology
+        What stress a strain rate causes. ``"anisotropic"`` ice has two viscosities, of which the
+        most isotropic pair is returned that explains the flow. ``"glen"`` is ``Glen(n=3)``: the
+        network learns the hardness, and the viscosity follows the strain rate. Others inherit from
         `xdiffice.Rheology`.
-    subdomains : int
-        Number of regions with networks of their own; 1 in this version.
+    subdomains : int, "auto", DataArray or Partition
+        Regions with networks of their own: how many, of about equal area; as many as the detail of
+        the data asks for; or labels, whole numbers on a raster of any grid, NaN or negative where
+        there is none. Networks of neighbours agree where they meet (XPINN: Jagtap & Karniadakis
+        2020, doi 10.4208/cicp.OA-2020-0164) and are blended there.
     max_seconds : float, optional
         Wall time of `fit`, compilation included. Without it only ``max_iterations`` counts, and
         the same ``random_state`` gives the same bits on the same machine.
@@ -112,6 +112,13 @@ class SSAViscosityInverter(BaseEstimator):
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full. While the
         last stage settles, up to 1e-5 counts in any case.
+    penalty_weight : float
+        Weight of what a rheology prefers among fields that the equations cannot tell apart: of
+        the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the last stage it falls to
+        this from a thousand times as much over 20 samples. Grows with noise as momentum's does.
+    interface_weight : float
+        Weight of the mean squared jumps of velocity and thickness where regions meet, in units of
+        misfits; those of slopes, log viscosity and forces count less.
     ice_density, sea_water_density, gravity : float
         kg m-3, kg m-3, m s-2. Viscosity is proportional to ρ g (1 - ρ/ρ_w).
     variables : mapping of str to str, optional
@@ -124,14 +131,15 @@ class SSAViscosityInverter(BaseEstimator):
     model_ : FittedModel
         Networks, parameters and scales.
     scales_ : Scales
-        Units in which the problem was solved.
+        Units of the shelf; those of its regions are in ``model_.region_scales``.
     choices_ : Choices
         Sizes of networks and samples that were used: what was given, and for the rest what the
         detail of the data asks for.
     history_ : xarray.Dataset
-        Loss and its terms on every fresh sample, on dim ``sample``.
+        Loss, its terms and their weights on every fresh sample, on dim ``sample``; with regions,
+        which of them it was, NaN for the whole shelf.
     n_iter_ : int
-        Quasi-Newton iterations done.
+        Quasi-Newton iterations done; with regions, by each of them.
     stop_reason_ : str
         ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
         ``interrupted``.
@@ -155,7 +163,7 @@ class SSAViscosityInverter(BaseEstimator):
     def __init__(
         self,
         rheology: str | Rheology = "isotropic",
-        subdomains: int = 1,
+        subdomains: Any = 1,
         *,
         max_seconds: float | None = None,
         max_iterations: int | None = None,
@@ -180,6 +188,8 @@ class SSAViscosityInverter(BaseEstimator):
         momentum_weight: float = 0.001,
         front_weight: float = 0.00005,
         roughness_weight: float = 3e-6,
+        penalty_weight: float = 1e-7,
+        interface_weight: float = 1.0,
         ice_density: float = 917.0,
         sea_water_density: float = 1030.0,
         gravity: float = 9.8,
@@ -211,6 +221,8 @@ class SSAViscosityInverter(BaseEstimator):
         self.momentum_weight = momentum_weight
         self.front_weight = front_weight
         self.roughness_weight = roughness_weight
+        self.penalty_weight = penalty_weight
+        self.interface_weight = interface_weight
         self.ice_density = ice_density
         self.sea_water_density = sea_water_density
         self.gravity = gravity
@@ -257,39 +269,41 @@ class SSAViscosityInverter(BaseEstimator):
             variables=self.variables,
             units=self.units,
         )
-        scales = shelf_scales(observations, self._constants())
-        points = nondimensional_points(observations, scales)
-        scatter = scatter_of_data(points)
-        choices = self._choices(points, scatter)
-        data = super_observations(
-            points,
-            choices.n_velocity,
-            choices.n_thickness,
-            scatter,
-            typical_errors(observations, scales),
-        )
-        model = self._model(choices, scales)
+        constants = self._constants()
+        shelf = Part(observations, constants)
+        partition = partition_of(self.subdomains, observations, shelf)
+        parts = [Part(one, constants) for one in split(observations, partition)]
+        choices = choose(self, parts)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
         try:
             with full_precision(self.dtype):
-                theta, self.stop_reason_ = train(
-                    model,
-                    scales.equation_units,
-                    data,
-                    self._recipe(choices, noisiness(data)),
-                    budget,
-                    recorder,
-                    rng,
-                )
+                regions = make_regions(self, choices, parts, partition, recorder, rng)
+                if partition.n == 1:
+                    theta, self.stop_reason_ = train(regions[0].problem, budget)
+                    theta = theta[None]
+                else:
+                    (whole,) = make_regions(self, choices, [shelf], partition, recorder, rng)
+                    seams = make_seams(partition, regions)
+                    theta, self.stop_reason_ = train_regions(whole, regions, seams, budget)
         finally:
             recorder.close()
-        self.model_ = FittedModel(model, theta.astype(np.float64), scales)
-        self.scales_ = scales
+        if len(theta) < partition.n:  # interrupted before the regions were begun
+            partition, parts = one_region(observations.domain), [shelf]
+        self.model_ = FittedModel(
+            make_model(self, choices, shelf.scales),
+            theta.astype(np.float64),
+            shelf.scales,
+            tuple(part.scales for part in parts),
+            partition,
+        )
+        self.scales_ = shelf.scales
         self.choices_ = choices
         self.history_ = recorder.to_dataset()
         self.n_iter_ = budget.iterations
         self.misfit_ = misfit(self.model_, observations)
+        error = strain_rate_error(self.model_, observations, self.misfit_)
+        self.model_ = replace(self.model_, strain_rate_error=error)
         self.residual_ = relative_residuals(self.model_, observations)
         self.notes_ = observations.notes
         self._labels, self._domain = observations.labels, observations.domain
@@ -387,47 +401,6 @@ class SSAViscosityInverter(BaseEstimator):
     def _constants(self) -> PhysicalConstants:
         return PhysicalConstants(
             float(self.ice_density), float(self.sea_water_density), float(self.gravity)
-        )
-
-    def _choices(self, points: Batch, scatter: Mapping[str, float]) -> Choices:
-        given = {name: getattr(self, name) for name in Choices._fields}
-        given = {name: value for name, value in given.items() if value is not None}
-        if len(given) == len(Choices._fields):
-            return Choices(**given)
-        return automatic_choices(detail(points, scatter))._replace(**given)
-
-    def _model(self, choices: Choices, scales: Scales) -> Model:
-        given = self.rheology
-        rheology = given if isinstance(given, Rheology) else RHEOLOGIES[given]
-        rheology = rheology.nondimensional(scales)
-        width, frequency = choices.width, float(choices.frequency)
-        # Viscosity follows from derivatives of the velocity: fewer data for it, but finer detail.
-        motion, viscosity = (
-            Network(n_outputs, width, self.depth, self.first_layer, frequency, choices.features)
-            for n_outputs, width, frequency in (
-                (3, width, frequency),
-                (len(rheology.fields), max(2, 2 * width // 3), 2 * frequency),
-            )
-        )
-        return Model(motion, viscosity, rheology)
-
-    def _recipe(self, choices: Choices, noise: float) -> Recipe:
-        factor = 1 + NOISY_FACTOR * noise
-        return Recipe(
-            sizes=SampleSizes(
-                choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
-            ),
-            weights=Weights(
-                float(self.velocity_weight),
-                float(self.thickness_weight),
-                factor * float(self.momentum_weight),
-                factor * float(self.front_weight),
-                noise * float(self.roughness_weight),
-            ),
-            resample_every=self.resample_every,
-            tolerance=float(self.tolerance),
-            sampling=self.sampling,
-            dtype=self.dtype,
         )
 
     def _wanted(self, variables: Sequence[str] | None) -> tuple[str, ...]:

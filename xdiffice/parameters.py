@@ -9,8 +9,10 @@ from textwrap import shorten
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xdiffice.errors import ParameterError
+from xdiffice.observations.regions import Partition
 from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 
 
@@ -73,12 +75,23 @@ def _rheology() -> tuple[Callable[[Any], bool], str]:
     return lambda value: isinstance(value, Rheology) or named(value), f"{must}, or a Rheology"
 
 
+def _subdomains(value: Any) -> bool:
+    return (
+        _whole(1)[0](value)
+        or (isinstance(value, str) and value == "auto")
+        or isinstance(value, xr.DataArray | Partition)
+    )
+
+
 _POSITIVE = (lambda value: _number(value) and value > 0, "must be a positive number")
 _NOT_NEGATIVE = (lambda value: _number(value) and value >= 0, "must be a number of at least 0")
 _NAMES = _or_none(lambda value: isinstance(value, Mapping), "must be a mapping of names")
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rheology": _rheology(),
-    "subdomains": _one_of(1),
+    "subdomains": (
+        _subdomains,
+        "must be a whole number of at least 1, 'auto', a DataArray of labels or a Partition",
+    ),
     "max_seconds": _or_none(*_POSITIVE),
     "max_iterations": _or_none(*_whole(3)),
     "tolerance": _NOT_NEGATIVE,
@@ -105,6 +118,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "momentum_weight": _POSITIVE,
     "front_weight": _POSITIVE,
     "roughness_weight": _NOT_NEGATIVE,
+    "penalty_weight": _NOT_NEGATIVE,
+    "interface_weight": _NOT_NEGATIVE,
     "ice_density": _POSITIVE,
     "sea_water_density": _POSITIVE,
     "gravity": _POSITIVE,

@@ -26,7 +26,7 @@ from shelves import hold_out, shelf_from
 from step import handed_to_training
 
 import xdiffice
-from xdiffice import inverter as inverter_module
+from xdiffice import preparation
 from xdiffice.choices import Choices
 from xdiffice.model.network import Network
 from xdiffice.results.comparison import relative_error
@@ -123,10 +123,10 @@ class Variant:
         """Replace what the estimator builds from."""
         with contextlib.ExitStack() as stack:
             if self.network is not None:
-                stack.enter_context(mock.patch.object(inverter_module, "Network", self.network))
+                stack.enter_context(mock.patch.object(preparation, "Network", self.network))
             if self.recipe is not None:
-                recipe = functools.partial(inverter_module.Recipe, **self.recipe)
-                stack.enter_context(mock.patch.object(inverter_module, "Recipe", recipe))
+                recipe = functools.partial(preparation.Recipe, **self.recipe)
+                stack.enter_context(mock.patch.object(preparation, "Recipe", recipe))
             yield
 
 

@@ -102,3 +102,45 @@ def hold_out(
     floating = (np.isfinite(u.squeezed) & np.isfinite(v.squeezed)).astype(float)
     floating.attrs = {"standard_name": "floating_ice_shelf_area_fraction", "units": "1"}
     return shelf.assign(remaining), held_out, floating
+
+
+def sutured_shelf(spacing: float = 1000.0, mesh_size: float = 2000.0) -> xr.Dataset:
+    """Make a shelf of 800 km with sharp bands of soft ice, more than one network resolves.
+
+    Three meandering suture zones between the outflows of glaciers and both shear margins, 5 km wide
+    each, are ten times as soft as the ice around them.
+
+    Parameters
+    ----------
+    spacing, mesh_size : float
+        Of the pixels and of the finite elements, m.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `xdiffice.synthetic.confined_shelf`.
+    """
+    length, width, band, contrast = 800e3, 200e3, 5e3, 10.0
+
+    def softened(distance):
+        """1 far from a band, 1 / contrast within, by halves at its edges."""
+        return contrast ** (-np.exp(-np.log(2) * (2 * distance / band) ** 4))
+
+    def viscosity(x, y):
+        along = x / length
+        ice = 5e14 * (1 - 0.4 * along) * (1 + 0.2 * np.sin(9 * along + y / 5e4))
+        for start, swing, phase in ((-5e4, 1.2e4, 0.0), (0.0, 1.5e4, 1.0), (5.5e4, 1e4, 2.5)):
+            ice = ice * softened(y - start - swing * np.sin(8 * along + phase))
+        for side in (-width / 2, width / 2):
+            ice = ice * softened(y - side)
+        return ice
+
+    return xdiffice.synthetic.confined_shelf(
+        (round(width / spacing), round(length / spacing)),
+        length=length,
+        width=width,
+        viscosity=viscosity,
+        inflow_speed=1e-5,
+        side_speed=2e-5,
+        mesh_size=mesh_size,
+    )

@@ -50,7 +50,7 @@ from xdiffice.physics.rheology import Isotropic
 from xdiffice.physics.scales import EquationUnits
 from xdiffice.training.loss import Batch, Sample
 from xdiffice.training.objectives import FitAll
-from xdiffice.training.recipe import Recipe
+from xdiffice.training.problem import Recipe
 from xdiffice.training.sampling import draw
 
 WIDTH, DEPTH = 30, 6

@@ -13,7 +13,7 @@ from xdiffice.errors import ParameterError
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.jets import Jet
-from xdiffice.physics.rheology import RHEOLOGIES, Glen, Isotropic, Rheology
+from xdiffice.physics.rheology import RHEOLOGIES, Anisotropic, Glen, Isotropic, Rheology
 from xdiffice.physics.scales import scales_of
 from xdiffice.physics.ssa import effective_strain_rate_squared
 
@@ -111,3 +111,15 @@ def test_a_rheology_is_a_key_and_describes_what_is_no_viscosity(rheology):
     assert isinstance(rheology, Rheology)
     assert hash(rheology) == hash(type(rheology)())
     assert set(rheology.quantities) == set(rheology.fields) - set(rheology.viscosity_names)
+
+
+def test_the_penalty_of_anisotropic_ice():
+    horizontal, vertical = Jet(np.array([1.0, 4.0, 1e-12])), Jet(np.array([1.0, 1.0, 1.0]))
+    logs = Anisotropic().penalty((horizontal, vertical))
+    np.testing.assert_allclose(logs, np.log([1.0, 4.0, 1e-12]) ** 2, rtol=1e-5)
+    roots = Anisotropic("square_root").penalty((horizontal, vertical))
+    # Finite without horizontal viscosity: why it is not the default.
+    np.testing.assert_allclose(roots, [0.0, 0.25, 0.25], rtol=1e-5)
+    assert Isotropic().penalty((horizontal,)) is None
+    with pytest.raises(ParameterError, match="log_ratio"):
+        Anisotropic("ratio")

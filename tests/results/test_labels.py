@@ -14,6 +14,7 @@ from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.results.labels import OUTPUT_VARIABLES, label, resolve_template
 
 YEAR = 365.25 * 86400.0
+FLAGS = {"viscosity_quality": np.int8, "subdomain": np.int32}
 CRS = {"grid_mapping_name": "polar_stereographic", "standard_parallel": -71.0}
 
 
@@ -208,7 +209,8 @@ class TestLabel:
         np.testing.assert_allclose(out["x_velocity"][0], YEAR * np.arange(1, 4), rtol=1e-15)
         np.testing.assert_allclose(out["thickness"][0], np.arange(1, 4) / 1e3, rtol=1e-15)
         np.testing.assert_array_equal(out["viscosity"][1], [4.0, 5.0, 6.0])
-        assert {name: out[name].attrs["units"] for name in out.data_vars} == {
+        units = {name: out[name].attrs.get("units") for name in out.data_vars}
+        assert {name: unit for name, unit in units.items() if unit} == {
             "viscosity": "Pa s",
             "viscosity_horizontal": "Pa s",
             "viscosity_vertical": "Pa s",
@@ -227,14 +229,26 @@ class TestLabel:
             "x_velocity": "land_ice_surface_x_velocity",
             "y_velocity": "land_ice_vertical_mean_y_velocity",
             "thickness": "land_ice_thickness",
+            "viscosity_quality": "quality_flag",
         }
+
+    def test_flags_and_labels_are_whole_numbers_everywhere(self):
+        values = np.append([1.0, 2.0, np.nan], np.full(9, 3.0))
+        out = make_output(fields=dict.fromkeys(FLAGS, values))
+        np.testing.assert_array_equal(out["viscosity_quality"].values.ravel()[:4], [1, 2, 0, 3])
+        np.testing.assert_array_equal(out["subdomain"].values.ravel()[:4], [1, 2, -1, 3])
+        attrs = out["viscosity_quality"].attrs
+        assert out["viscosity_quality"].dtype == attrs["flag_values"].dtype == np.int8
+        meanings = attrs["flag_meanings"].split()
+        assert meanings == ["outside", "determined", "not_separated", "no_strain"]
+        assert attrs["flag_values"].tolist() == [0, 1, 2, 3]
 
     def test_every_variable_is_described_and_placed(self):
         out = make_output()
         for name in out.data_vars:
             assert out[name].attrs["long_name"]
             assert out[name].attrs["grid_mapping"] == "crs"
-            assert out[name].dtype == np.float64
+            assert out[name].dtype == FLAGS.get(name, np.float64)
         assert "crs" in out.coords
 
     def test_no_grid_mapping_is_invented(self):

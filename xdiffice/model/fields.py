@@ -74,11 +74,14 @@ class Model:
 
     def rheology_fields(self, theta_viscosity, x, y, order: int) -> tuple[Jet, ...]:
         """Return the rheology's own positive fields, with derivatives up to ``order`` (0 or 1)."""
-        logs = self.viscosity.jets(theta_viscosity, x, y, order=order)
-        return tuple(_exponential(log) for log in logs)
+        return tuple(exponential(log) for log in self.logarithms(theta_viscosity, x, y, order))
+
+    def logarithms(self, theta_viscosity, x, y, order: int) -> tuple[Jet, ...]:
+        """Return the logarithms of the rheology's fields, as `rheology_fields`."""
+        return tuple(self.viscosity.jets(theta_viscosity, x, y, order=order))
 
 
-def _exponential(log: Jet) -> Jet:
+def exponential(log: Jet) -> Jet:
     """Jet of the exponential of a field, up to first derivatives."""
     value = jnp.exp(log.value)
     if log.x is None:

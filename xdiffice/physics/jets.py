@@ -24,3 +24,25 @@ class Jet(NamedTuple):
         """Jet of ``offset + factor * field``."""
         derivatives = (None if d is None else factor * d for d in self[1:])
         return Jet(offset + factor * self.value, *derivatives)
+
+    def per(self, length: float) -> Jet:
+        """Jet by a position in units ``length`` times as long."""
+        slopes = (None if d is None else length * d for d in self[1:3])
+        curvatures = (None if d is None else length**2 * d for d in self[3:])
+        return Jet(self.value, *slopes, *curvatures)
+
+    def times(self, other: Jet) -> Jet:
+        """Jet of the product with another field, up to the order that this one has."""
+        a, b = self, other
+        if a.x is None:
+            return Jet(a.value * b.value)
+        slopes = (a.x * b.value + a.value * b.x, a.y * b.value + a.value * b.y)
+        if a.xx is None:
+            return Jet(a.value * b.value, *slopes)
+        return Jet(
+            a.value * b.value,
+            *slopes,
+            a.xx * b.value + 2 * a.x * b.x + a.value * b.xx,
+            a.xy * b.value + a.x * b.y + a.y * b.x + a.value * b.xy,
+            a.yy * b.value + 2 * a.y * b.y + a.value * b.yy,
+        )

@@ -12,7 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
+
+import jax.numpy as jnp
 
 from xdiffice.errors import ParameterError
 from xdiffice.physics.jets import Array, Jet
@@ -65,6 +67,23 @@ class Rheology(ABC):
         del scales
         return self
 
+    def penalty(self, fields: tuple[Jet, ...]) -> Array | None:
+        """Say what is preferred among fields that the equations cannot tell apart.
+
+        Parameters
+        ----------
+        fields : tuple of Jet
+            As in `viscosities`, inside the shelf.
+
+        Returns
+        -------
+        Array or None
+            At every point, what is to be small on the mean; None where nothing is preferred. Its
+            weight in the loss falls during the training to the estimator's ``penalty_weight``.
+        """
+        del fields
+        return None
+
     @abstractmethod
     def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
         """Make μ_h and μ_v.
@@ -95,6 +114,45 @@ class Isotropic(Rheology):
         del u, v
         (mu,) = fields
         return mu, mu
+
+
+@dataclass(frozen=True)
+class Anisotropic(Rheology):
+    """Two viscosities: μ_h for horizontal, μ_v for vertical deformation.
+
+    The flow does not determine both: T is linear in the pair, and (0, ρ g' h / (4 tr ε)) solves the
+    equations for every spreading flow, hence so does every mixture with it. What is returned is
+    the pair that is as isotropic as the flow allows, in the sense of the penalty (Wang et al. 2025,
+    doi 10.1126/science.adp3300).
+
+    Parameters
+    ----------
+    form : {"log_ratio", "square_root"}
+        (log μ_h - log μ_v)², which is infinite where one viscosity vanishes; or
+        (√μ_h - √μ_v)² / 4 in units of μ0 (Wang et al. 2025), which is not: with a small weight
+        training may end without horizontal viscosity.
+    """
+
+    form: Literal["log_ratio", "square_root"] = "log_ratio"
+    fields: ClassVar = ("viscosity_horizontal", "viscosity_vertical")
+    viscosity_names: ClassVar = ("viscosity_horizontal", "viscosity_vertical")
+
+    def __post_init__(self):
+        if self.form not in ("log_ratio", "square_root"):
+            raise ParameterError(f"{self!r}: form must be 'log_ratio' or 'square_root'")
+
+    def penalty(self, fields: tuple[Jet, ...]) -> Array:
+        """Square of the difference of the logarithms, or of the roots."""
+        horizontal, vertical = (field.value for field in fields)
+        if self.form == "square_root":
+            return (horizontal**0.5 - vertical**0.5) ** 2 / 4
+        return jnp.log(horizontal / vertical) ** 2
+
+    def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
+        """Hand on both fields."""
+        del u, v
+        horizontal, vertical = fields
+        return horizontal, vertical
 
 
 @dataclass(frozen=True)
@@ -167,5 +225,7 @@ def _slope_of_square(u: Jet, v: Jet) -> tuple[Array, Array]:
     )
 
 
-RHEOLOGIES: Mapping[str, Rheology] = MappingProxyType({"isotropic": Isotropic(), "glen": Glen()})
+RHEOLOGIES: Mapping[str, Rheology] = MappingProxyType(
+    {"isotropic": Isotropic(), "anisotropic": Anisotropic(), "glen": Glen()}
+)
 """Those that have a name."""

@@ -83,6 +83,44 @@ def front_residual(
     )
 
 
+def averaged_residual(
+    h: Array, stress: tuple[Array, Array, Array], slope: tuple[Array, Array], weight: float = 1.0
+) -> tuple[Array, Array]:
+    """Mean of the momentum residual over a volume, without second derivatives.
+
+    ∫ φ (div(h T) - ρ g' h ∇h) / ∫ φ = ∫ (½ ρ g' h² ∇φ - h T ∇φ) / ∫ φ for every φ that vanishes at
+    the rim of the volume.
+
+    Parameters
+    ----------
+    h : Array, shape (..., n)
+        Thickness at the n points of a quadrature.
+    stress : tuple of Array, shapes (..., n)
+        T_xx, T_xy, T_yy.
+    slope : tuple of Array, shapes (..., n)
+        Derivatives of φ by x and y, times the weights of the quadrature, over the integral of φ.
+    weight : float
+        ρ g' in SI, Pa m-1; 1 in nondimensional units.
+
+    Returns
+    -------
+    tuple of Array, shape (...)
+        The x and the y component, Pa in SI.
+    """
+    t_xx, t_xy, t_yy = stress
+    pressure = 0.5 * weight * h
+    return (
+        (h * ((pressure - t_xx) * slope[0] - t_xy * slope[1])).sum(axis=-1),
+        (h * ((pressure - t_yy) * slope[1] - t_xy * slope[0])).sum(axis=-1),
+    )
+
+
+def resistive_stress(u: Jet, v: Jet, mu_h: Array, mu_v: Array) -> tuple[Array, Array, Array]:
+    """T_xx, T_xy, T_yy of T = 2 μ_h ε + 2 μ_v tr(ε) I."""
+    isotropic = 2 * mu_v * (u.x + v.y)
+    return 2 * mu_h * u.x + isotropic, mu_h * (u.y + v.x), 2 * mu_h * v.y + isotropic
+
+
 def effective_strain_rate_squared(u_x: Array, u_y: Array, v_x: Array, v_y: Array) -> Array:
     """ε_e² = u_x² + v_y² + u_x v_y + ¼ (u_y + v_x)², the second invariant for incompressible ice.
 

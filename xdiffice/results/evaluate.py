@@ -1,7 +1,8 @@
 """The trained networks at any position, in SI: the one way from `model` to results.
 
-Positions go through in blocks of one fixed size, so there is one compilation and bounded memory;
-what comes out is what `labels` names.
+Networks are asked region by region, blended by the windows of the partition, and everything else
+follows from the blended fields; what comes out is what `labels` names. Positions go through in
+blocks of one fixed size, so there is one compilation and bounded memory.
 """
 
 from __future__ import annotations
@@ -9,25 +10,39 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xdiffice.model.fields import Model
+from xdiffice.model.fields import Model, exponential
 from xdiffice.model.precision import double_precision
+from xdiffice.observations.regions import Partition
+from xdiffice.physics.jets import Jet
+from xdiffice.physics.rheology import Rheology
 from xdiffice.physics.scales import Scales
 from xdiffice.physics.ssa import (
     effective_strain_rate_squared,
     front_residual,
     momentum_residual,
 )
+from xdiffice.results.quality import quality
 
 BLOCK = 16384  # points evaluated at once
+CHUNK = 16 * BLOCK  # points that are blended at once
 
 MOTION = ("x_velocity", "y_velocity", "thickness")
 RESIDUALS = ("x_momentum_residual", "y_momentum_residual")
 DRIVING = ("x_driving_stress", "y_driving_stress")
+QUALITY, SUBDOMAIN = "viscosity_quality", "subdomain"
+
+
+class Orders(NamedTuple):
+    """Highest derivatives of the motion and of the rheology's fields that are needed."""
+
+    motion: int
+    fields: int
 
 
 @dataclass(frozen=True)
@@ -37,23 +52,33 @@ class FittedModel:
     Parameters
     ----------
     model : Model
-        Architecture and rheology.
-    theta : ndarray, shape (model.n_parameters,)
+        Architecture and rheology; the same in all regions.
+    theta : ndarray, shape (n_regions, model.n_parameters)
         Parameters.
     scales : Scales
-        Units.
+        Units of the shelf, in which regions are blended.
+    region_scales : tuple of Scales
+        Units of every region.
+    partition : Partition
+        Where regions are, and their windows.
+    strain_rate_error : float
+        Strain rates, s-1, below which none is known.
     """
 
     model: Model
     theta: np.ndarray
     scales: Scales
+    region_scales: tuple[Scales, ...]
+    partition: Partition
+    strain_rate_error: float = 0.0
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Names that `evaluate` knows and `predict` returns by default."""
         rheology = self.model.rheology
         own = dict.fromkeys((*rheology.viscosity_names, *rheology.fields))
-        return (*own, *MOTION, "effective_strain_rate", *RESIDUALS)
+        subdomain = (SUBDOMAIN,) if self.partition.n > 1 else ()
+        return (*own, *MOTION, "effective_strain_rate", *RESIDUALS, QUALITY, *subdomain)
 
     def evaluate(
         self, x: np.ndarray, y: np.ndarray, variables: Collection[str]
@@ -74,35 +99,92 @@ class FittedModel:
             SI values.
         """
         wanted = tuple(dict.fromkeys(variables))
-        x, y = self.scales.x.to_unit(x), self.scales.y.to_unit(y)
-        out = {name: np.empty(x.size) for name in wanted}
+        computed = tuple(name for name in wanted if name != SUBDOMAIN)
+        out = {name: np.empty(x.size) for name in computed}
+        rheology, orders = self.model.rheology, _orders(self.model.rheology, computed)
+        noise = self.strain_rate_error / self.scales.strain_rate
         with double_precision():
-            theta = jnp.asarray(self.theta)
-            for start in range(0, x.size, BLOCK):
-                part = slice(start, min(start + BLOCK, x.size))
-                n = part.stop - start
-                padding = (0, BLOCK - n)
-                values = _block(
-                    self.model,
-                    wanted,
-                    theta,
-                    self.scales.equation_units,
-                    np.pad(x[part], padding),
-                    np.pad(y[part], padding),
-                )
-                for name in wanted:
-                    out[name][part] = np.asarray(values[name])[:n]
-        return {name: self._to_si(name, values) for name, values in out.items()}
+            for start in range(0, x.size if computed else 0, CHUNK):
+                jets = self._blended(x[start : start + CHUNK], y[start : start + CHUNK], orders)
+                n_jets = jets[0].value.size
+                for first in range(0, n_jets, BLOCK):
+                    n = min(BLOCK, n_jets - first)
+                    values = _derived(rheology, computed, _padded(jets, first, n), noise)
+                    part = slice(start + first, start + first + n)
+                    for name in computed:
+                        out[name][part] = np.asarray(values[name])[:n]
+        found = {name: self._to_si(name, values) for name, values in out.items()}
+        if SUBDOMAIN in wanted:
+            found[SUBDOMAIN] = np.asarray(self.partition.names)[self.partition.region_at(x, y)]
+        return {name: found[name] for name in wanted}
 
     def front_residual(self, x, y, n_x, n_y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residual of T n = ½ ρ g' h n at the front, and the size of its right side, all in Pa."""
-        x, y = self.scales.x.to_unit(x), self.scales.y.to_unit(y)
         with double_precision():
-            values = _front(
-                self.model, jnp.asarray(self.theta), self.scales.equation_units, x, y, n_x, n_y
-            )
+            jets = self._blended(x, y, Orders(1, 0))
+            values = _front(self.model.rheology, jets, n_x, n_y)
         r_x, r_y, pressure = (np.asarray(v) * self.scales.stress for v in values)
         return r_x, r_y, pressure
+
+    def of_region(self, region: int, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
+        """Jets of u, v, h and the logarithms, as one region's networks have them.
+
+        Parameters
+        ----------
+        region : int
+            Its number.
+        x, y : ndarray, shape (n,)
+            Positions, m.
+        orders : Orders
+            Highest derivatives.
+
+        Returns
+        -------
+        list of Jet
+            NumPy arrays of shape (n,), in the units of the shelf.
+        """
+        scales, whole = self.region_scales[region], self.scales
+        parts = []
+        with double_precision():
+            theta = jnp.asarray(self.theta[region])
+            for start in range(0, x.size, BLOCK):
+                part = slice(start, min(start + BLOCK, x.size))
+                n = part.stop - start
+                at = (
+                    np.pad(axis.to_unit(position[part]), (0, BLOCK - n))
+                    for axis, position in ((scales.x, x), (scales.y, y))
+                )
+                jets = _jets(self.model, orders, theta, scales.equation_units, *at)
+                parts.append(jax.tree.map(lambda array, n=n: np.asarray(array)[:n], jets))
+        jets = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        fields = self.model.rheology.fields
+        factors = [scales.speed / whole.speed] * 2 + [scales.thickness / whole.thickness]
+        units = [
+            self.model.rheology.unit_of(field, scales) / self.model.rheology.unit_of(field, whole)
+            for field in fields
+        ]
+        converted = [jet.scaled(factor) for jet, factor in zip(jets[:3], factors, strict=True)]
+        converted += [jet.scaled(1.0, np.log(u)) for jet, u in zip(jets[3:], units, strict=True)]
+        return [jet.per(whole.length / scales.length) for jet in converted]
+
+    def _blended(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
+        """Jets of u, v, h and the logarithms, blended by the windows, in the shelf's units."""
+        if self.partition.n == 1:
+            return self.of_region(0, x, y, orders)
+        shapes = [*[orders.motion] * 3, *[orders.fields] * len(self.model.rheology.fields)]
+        sums = [Jet(*np.zeros(((1, 3, 6)[order], x.size))) for order in shapes]
+        length = self.scales.length
+        for region in range(self.partition.n):
+            (at,) = np.nonzero(self.partition.members(region, x, y))
+            if not at.size:
+                continue
+            jets = self.of_region(region, x[at], y[at], orders)
+            window = Jet(*self.partition.window(region, x[at], y[at], max(orders))).per(length)
+            for total, jet in zip(sums, jets, strict=True):
+                for array, share in zip(total, jet.times(window), strict=True):
+                    if array is not None:
+                        array[at] += share
+        return sums
 
     def _to_si(self, name: str, values: np.ndarray) -> np.ndarray:
         scales = self.scales
@@ -118,43 +200,61 @@ class FittedModel:
             "y_velocity": scales.speed,
             "thickness": scales.thickness,
             "effective_strain_rate": scales.strain_rate,
+            QUALITY: 1.0,
         }
         return values * unit[name]
 
 
-@functools.partial(jax.jit, static_argnames=("model", "wanted"))
-def _block(model: Model, wanted: tuple[str, ...], theta, units, x, y) -> dict[str, jax.Array]:
-    """Evaluate the wanted fields in the units of the equations."""
-    theta_motion, theta_viscosity = model.split(theta)
-    rheology = model.rheology
+def _orders(rheology: Rheology, wanted: tuple[str, ...]) -> Orders:
+    """Orders of the derivatives that some variables need."""
     residuals = bool({*wanted} & {*RESIDUALS})
-    viscosities = residuals or bool({*wanted} & {*rheology.viscosity_names})
-    gradients = bool({*wanted} & {"effective_strain_rate", *DRIVING})
-    gradients |= viscosities and rheology.needs_strain_rate
-    order = 2 if residuals else int(gradients)
-    u, v, h = model.motion_at(theta_motion, units, x, y, order=order)
+    gradients = bool({*wanted} & {"effective_strain_rate", *DRIVING, QUALITY})
+    gradients |= rheology.needs_strain_rate and bool({*wanted} & {*rheology.viscosity_names})
+    return Orders(2 if residuals else int(gradients), int(residuals))
+
+
+def _padded(jets: list[Jet], first: int, n: int) -> list[Jet]:
+    return jax.tree.map(lambda a: np.pad(a[first : first + n], (0, BLOCK - n), mode="edge"), jets)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "orders"))
+def _jets(model: Model, orders: Orders, theta, units, x, y) -> list[Jet]:
+    """Jets of u, v, h and the logarithms of the rheology's fields in the units of the equations."""
+    theta_motion, theta_viscosity = model.split(theta)
+    motion = model.motion_at(theta_motion, units, x, y, order=orders.motion)
+    return [*motion, *model.logarithms(theta_viscosity, x, y, order=orders.fields)]
+
+
+@functools.partial(jax.jit, static_argnames=("rheology", "wanted"))
+def _derived(
+    rheology: Rheology, wanted: tuple[str, ...], jets: list[Jet], strain_rate_error
+) -> dict[str, jax.Array]:
+    """Make the wanted fields of the jets, in the units of the equations."""
+    u, v, h, *logs = jets
+    fields = tuple(exponential(log) for log in logs)
     out = {"x_velocity": u.value, "y_velocity": v.value, "thickness": h.value}
-    fields = model.rheology_fields(theta_viscosity, x, y, order=int(residuals))
     out |= {name: f.value for name, f in zip(rheology.fields, fields, strict=True)}
-    if viscosities:
+    if {*wanted} & {*rheology.viscosity_names, *RESIDUALS, QUALITY}:
         mu_h, mu_v = rheology.viscosities(fields, u, v)
         out |= {
             name: mu.value for name, mu in zip(rheology.viscosity_names, (mu_h, mu_v), strict=False)
         }
-    if order >= 1:
+    if u.x is not None:
         squared = effective_strain_rate_squared(u.x, u.y, v.x, v.y)
         out["effective_strain_rate"] = jnp.sqrt(squared)
         out |= dict(zip(DRIVING, (h.value * h.x, h.value * h.y), strict=True))
-    if residuals:
+    if QUALITY in wanted:
+        separate = len(rheology.viscosity_names) > 1
+        out[QUALITY] = quality(u, v, h.value, mu_h.value, mu_v.value, strain_rate_error, separate)
+    if {*wanted} & {*RESIDUALS}:
         out |= dict(zip(RESIDUALS, momentum_residual(u, v, h, mu_h, mu_v), strict=True))
     return {name: out[name] for name in wanted}
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _front(model: Model, theta, units, x, y, n_x, n_y):
-    theta_motion, theta_viscosity = model.split(theta)
-    u, v, h = model.motion_at(theta_motion, units, x, y, order=1)
-    fields = model.rheology_fields(theta_viscosity, x, y, order=0)
-    mu_h, mu_v = model.rheology.viscosities(fields, u, v)
+@functools.partial(jax.jit, static_argnames="rheology")
+def _front(rheology: Rheology, jets, n_x, n_y):
+    u, v, h, *logs = jets
+    fields = tuple(exponential(log) for log in logs)
+    mu_h, mu_v = rheology.viscosities(fields, u, v)
     residual = front_residual(u, v, h.value, mu_h.value, mu_v.value, (n_x, n_y))
     return *residual, 0.5 * h.value

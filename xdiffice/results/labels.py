@@ -19,6 +19,7 @@ from ..errors import ParameterError
 from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from ..physics.rheology import Quantity
+from .quality import BUTTRESSING, Quality
 from .template import Target, resolve_template
 
 __all__ = ["OUTPUT_VARIABLES", "Target", "label", "resolve_template"]
@@ -72,6 +73,27 @@ _SI_ATTRS: dict[str, dict[str, str]] = {
     },
 }
 
+_FLAGS: dict[str, dict[str, Any]] = {
+    "viscosity_quality": {
+        "long_name": "whether the flow determines the viscosity",
+        "standard_name": "quality_flag",
+        "flag_values": np.array([*Quality], dtype="int8"),
+        "flag_meanings": " ".join(flag.name.lower() for flag in Quality),
+        "comment": (
+            "no_strain: effective strain rate within its error, which is the error of the fitted "
+            "velocity times the largest wavenumber of the networks; stress says nothing about "
+            "viscosity. not_separated: ice is not buttressed along one axis (buttressing number "
+            f"within {BUTTRESSING:g} of zero); the flow does not tell horizontal from vertical "
+            "viscosity, only the preference for isotropic ice does"
+        ),
+    },
+    "subdomain": {
+        "long_name": "label of the sub-region of the networks",
+        "comment": "-1 outside of the shelf",
+    },
+}
+_MISSING = {"viscosity_quality": int(Quality.OUTSIDE), "subdomain": -1}
+
 # The fitted counterparts of what was observed go out in the units in which it came in. Their
 # standard_name is the input's where that is one of CF's, else the one that the model's quantity
 # has: the shallow-shelf velocity does not vary with depth.
@@ -102,6 +124,7 @@ OUTPUT_VARIABLES: tuple[str, ...] = (
     "effective_strain_rate",
     "x_momentum_residual",
     "y_momentum_residual",
+    *_FLAGS,
 )
 """Every variable that an output can have besides a rheology's own, in their order."""
 
@@ -122,7 +145,8 @@ def label(
     ----------
     fields : mapping of str to ndarray, shape (n,) or ``target.shape``
         SI values by name (`OUTPUT_VARIABLES`, ``quantities``): viscosities in Pa s, velocity in
-        m s-1, thickness in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa.
+        m s-1, thickness in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa; NaN where
+        a flag or a label has no value.
     target : Target
         Where the values are, from `resolve_template`.
     labels : Labels
@@ -162,7 +186,7 @@ def label(
     dataset = target.coords.assign(variables)
     dataset.attrs = _dataset_attrs(labels, constants, provenance, title)
     for name in variables:
-        dataset[name].encoding["_FillValue"] = np.nan
+        dataset[name].encoding["_FillValue"] = None if name in _FLAGS else np.nan
     for dim in dataset.indexes:
         # CF forbids missing values in the coordinates of a grid; points may have them.
         coordinate = dataset[dim]
@@ -185,7 +209,11 @@ def _variable(
         raise ParameterError(
             f"{name} has {array.size} values for {target.x.size} positions of the template"
         )
-    if name in _FITTED_NAMES:
+    if name in _FLAGS:
+        kind = "int8" if "flag_values" in _FLAGS[name] else "int32"
+        array = np.where(np.isfinite(array), array, _MISSING[name]).astype(kind)
+        attrs = dict(_FLAGS[name])
+    elif name in _FITTED_NAMES:
         array = array / labels.factors[name]
         attrs = _fitted_attrs(name, labels.attrs[name])
     else:

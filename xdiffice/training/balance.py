@@ -19,6 +19,8 @@ FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
 MOMENTUM_AT_FIRST = 1 / 32  # of its weight
 MOMENTUM_GROWS = 15  # samples until momentum has all of it, and its residuals say anything
+PENALTY_AT_FIRST = 1000.0  # times the weight that was given
+PENALTY_FALLS = 20  # samples until the rheology's penalty has the weight that was given
 CURBED_AFTER = 6  # samples: until then residuals are no outliers but on their way
 DATA_OUTLIER, EQUATION_OUTLIER = 3.0, 4.0  # root mean squares: what is more counts less
 _DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "front")
@@ -30,7 +32,9 @@ _POWER = 0.25  # a residual follows its weight with delay
 def at_first(weights: Weights) -> Weights:
     """Weights for the viscosity of a motion that has been fitted to data alone; see `Balance`."""
     return weights._replace(
-        front=FRONT_AT_FIRST * weights.front, roughness=max(weights.roughness, ROUGHNESS_AT_FIRST)
+        front=FRONT_AT_FIRST * weights.front,
+        roughness=max(weights.roughness, ROUGHNESS_AT_FIRST),
+        penalty=PENALTY_AT_FIRST * weights.penalty,
     )
 
 
@@ -81,10 +85,13 @@ class Balance:
         """Weights as they are now."""
         share = MOMENTUM_AT_FIRST ** max(0.0, 1 - self._learned / MOMENTUM_GROWS)
         rough = share * ROUGHNESS_AT_FIRST / _STEP**self._learned
+        falling = PENALTY_AT_FIRST ** max(0.0, 1 - self._learned / PENALTY_FALLS)
         return weights._replace(
             momentum=weights.momentum * share * self.factors["momentum"],
             front=weights.front * self.factors["front"],
             roughness=max(weights.roughness, rough),
+            penalty=weights.penalty * falling,
+            interface_forces=weights.interface_forces * share,
         )
 
 

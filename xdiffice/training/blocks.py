@@ -42,6 +42,8 @@ def in_blocks(batch: Batch, n_blocks: int) -> tuple[Batch, Shares]:
         return array.reshape(n_blocks, -1)
 
     def share(points):
+        if points is None:
+            return None
         n, dtype = points.x.shape[0], points.x.dtype
         filled = jnp.zeros(-n % n_blocks, dtype)
         even = jnp.full(n, 1 / n, dtype)

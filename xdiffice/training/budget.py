@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ class Budget:
     started: float = field(default_factory=time.monotonic)
     iterations: int = 0
     evaluations: int = 0
+    interrupted: threading.Event = field(default_factory=threading.Event)
 
     @property
     def seconds(self) -> float:
@@ -34,6 +36,8 @@ class Budget:
     @property
     def seconds_left(self) -> float:
         """Wall time that is left for training; infinite without a limit."""
+        if self.interrupted.is_set():
+            return 0.0
         if self.max_seconds is None:
             return float("inf")
         closing = min(CLOSING_SECONDS, 0.05 * self.max_seconds)
@@ -43,3 +47,18 @@ class Budget:
     def iterations_left(self) -> int:
         """Iterations that are left."""
         return self.max_iterations - self.iterations
+
+    def part(self, share: float) -> Budget:
+        """Budget of a part of the work: the same clock, and a share of what is left."""
+        seconds = self.max_seconds
+        if seconds is not None and share < 1:
+            seconds = self.seconds + share * max(self.seconds_left, 0.0)
+        iterations = self.iterations + max(1, round(share * self.iterations_left))
+        return Budget(
+            seconds, iterations, self.started, self.iterations, interrupted=self.interrupted
+        )
+
+    def spent(self, *parts: Budget) -> None:
+        """Count parts of the work, done side by side: iterations are those of the longest."""
+        self.iterations = max(part.iterations for part in parts)
+        self.evaluations += sum(part.evaluations for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -27,13 +28,23 @@ class Recorder:
     def __init__(self, *, progress: bool, total: int | None):
         self.rows: list[dict] = []
         self.notes: list[str] = []
+        self._weights: dict[str, float] = {}
         self._bar = tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
+
+    def of_region(self, region: int) -> Recorder:
+        """Return a recorder for one region, whose rows go into the whole history as well."""
+        return _OfRegion(self, region)
+
+    def weigh(self, weights: Any) -> None:
+        """Say by what weights the terms of the rows that follow are summed (a named tuple)."""
+        self._weights = {f"{name}_weight": float(w) for name, w in weights._asdict().items()}
 
     def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
         """Keep the loss and its terms on a fresh sample."""
         start = (stage, budget.iterations, budget.evaluations, budget.seconds, loss)
         row: dict = dict(zip(COLUMNS, start, strict=True))
-        self.rows.append(row | {name: float(value) for name, value in terms.items()})
+        values = {name: float(value) for name, value in terms.items()}
+        self.rows.append(row | values | self._weights)
         shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
         self._bar.set_description(stage, refresh=False)
         self._bar.set_postfix(shown, refresh=False)
@@ -54,7 +65,8 @@ class Recorder:
         """Return the history on the dimension ``sample``.
 
         Terms are mean squares in nondimensional units (`xdiffice.training.loss`); those that a
-        stage does not have are NaN.
+        stage does not have are NaN. ``momentum_weight`` and the like are the weights by which they
+        were summed.
         """
         names = dict.fromkeys((*COLUMNS, *(name for row in self.rows for name in row)))
         columns = {
@@ -62,3 +74,23 @@ class Recorder:
             for name in names
         }
         return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})
+
+
+class _OfRegion(Recorder):
+    """Rows of one region; the bar is that of the whole, and moves with the first region."""
+
+    def __init__(self, whole: Recorder, region: int):
+        self.rows, self.notes, self._weights = [], [], {}
+        self._whole, self._region, self._bar = whole, region, whole._bar
+
+    def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
+        super().record(stage, budget, loss, terms)
+        self._whole.rows.append(self.rows[-1] | {"region": self._region})
+
+    def advance(self, iterations: int) -> None:
+        if self._region == 0:
+            super().advance(iterations)
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        self._whole.notes.append(f"region {self._region}: {self.notes[-1]}")

@@ -95,23 +95,26 @@ def minimise(
         or the mean of those on the last ten samples if it is lower still: what one sample taught
         and no other confirms averages out (Polyak & Juditsky 1992, doi 10.1137/0330046).
     """
-    descent = _Descent(objective, theta, plan, budget, recorder)
+    descent = Descent(objective, theta, plan, budget, recorder)
     try:
         while descent.stop_reason is None:
             descent.use(draw(descent.theta))
-        reason = descent.stop_reason
-        if reason != "not_finite":
-            sample = draw(descent.theta)
-            descent.judge(sample)
-            descent.consider_mean(sample)
+        descent.conclude(draw(descent.theta))
     except KeyboardInterrupt:
-        reason = "interrupted"
-        descent.keep_last()
-    return Outcome(descent.best_theta, reason)
+        descent.interrupt()
+    return Outcome(descent.best_theta, str(descent.stop_reason))
 
 
-class _Descent:
-    """The host's side of `minimise`: what is known between two chunks."""
+class Descent:
+    """The host's side of `minimise`: what is known between two chunks.
+
+    Attributes
+    ----------
+    theta, best_theta : ndarray, shape (n,)
+        Where the search is, and the best parameters so far.
+    stop_reason : str or None
+        None as long as there is something to be done.
+    """
 
     def __init__(self, objective, theta, plan, budget, recorder):
         self.objective, self.plan, self.budget, self.recorder = objective, plan, budget, recorder
@@ -147,7 +150,7 @@ class _Descent:
             self.milestone_theta, self.samples_since = self.best_theta, 0
         return math.isfinite(value)
 
-    def consider_mean(self, sample) -> None:
+    def _consider_mean(self, sample) -> None:
         """Keep the mean of the last parameters if that is better than the best of them."""
         if len(self.recent) < AVERAGED:
             return
@@ -187,8 +190,15 @@ class _Descent:
         if self.done >= self.plan.iterations:
             self.stop_reason = "max_iterations"
 
-    def keep_last(self) -> None:
-        """After an interruption the last parameters count, for they had no fresh sample yet."""
+    def conclude(self, sample) -> None:
+        """Compare the last parameters, and their mean, with the best on one more sample."""
+        if self.stop_reason != "not_finite":
+            self.judge(sample)
+            self._consider_mean(sample)
+
+    def interrupt(self) -> None:
+        """Stop; the last parameters count, for they had no fresh sample yet."""
+        self.stop_reason = "interrupted"
         if self.done and np.isfinite(self.theta).all():
             self.best_theta = self.theta
 

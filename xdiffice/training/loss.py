@@ -6,7 +6,7 @@ arguments of the compiled step and may change from step to step.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,12 @@ import numpy as np
 from xdiffice.model.fields import Model, Motion
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.scales import EquationUnits
-from xdiffice.physics.ssa import front_residual, momentum_residual
+from xdiffice.physics.ssa import (
+    averaged_residual,
+    front_residual,
+    momentum_residual,
+    resistive_stress,
+)
 
 Array = jax.Array | np.ndarray  # all points of a shelf stay NumPy on the host; samples do not
 
@@ -56,13 +61,44 @@ class FrontBatch(NamedTuple):
     n_y: Array
 
 
+Points = TypeVar("Points", VelocityBatch, ThicknessBatch, InteriorBatch, FrontBatch)
+
+
+class Conditions(NamedTuple):
+    """What has to be the same on both sides of an interface, in the units of the equations."""
+
+    values: Any  # u, v, h
+    slopes: Any  # their derivatives by x and y
+    viscosity: Any  # logarithms of the rheology's fields
+    forces: Any  # components of div(h T)
+
+
+class InterfaceBatch(NamedTuple):
+    """Nondimensional points where a region meets others, and what these have there."""
+
+    x: Array
+    y: Array
+    target: Conditions
+    weight: Array
+
+
+class VolumeBatch(NamedTuple):
+    """Nondimensional centres and radii of discs over which the momentum balance is averaged."""
+
+    x: Array
+    y: Array
+    radius: Array
+
+
 class Batch(NamedTuple):
-    """All points of one evaluation of the loss."""
+    """All points of one evaluation of the loss; interfaces and volumes only where asked for."""
 
     velocity: VelocityBatch
     thickness: ThicknessBatch
     interior: InteriorBatch
     front: FrontBatch
+    interface: InterfaceBatch | None = None
+    volumes: VolumeBatch | None = None
 
 
 class Shares(NamedTuple):
@@ -72,11 +108,14 @@ class Shares(NamedTuple):
     thickness: Array | float
     interior: Array | float
     front: Array | float
+    interface: Array | float | None = None
+    volumes: Array | float | None = None
 
 
 def even_shares(batch: Batch) -> Shares:
     """Shares of plain means."""
-    return Shares(*(1 / points.x.shape[0] for points in batch))
+    shares = (None if points is None else 1 / points.x.shape[0] for points in batch)
+    return Shares(*shares)  # type: ignore[arg-type]
 
 
 class Weights(NamedTuple):
@@ -87,6 +126,12 @@ class Weights(NamedTuple):
     momentum: float
     front: float
     roughness: float = 0.0
+    penalty: float = 0.0
+    interface_values: float = 0.0
+    interface_slopes: float = 0.0
+    interface_viscosity: float = 0.0
+    interface_forces: float = 0.0
+    volumes: float = 0.0
 
 
 class Curbs(NamedTuple):
@@ -112,7 +157,7 @@ class Sample(NamedTuple):
     curbs: Curbs = Curbs()
 
 
-Terms = dict[str, jax.Array]
+Terms = dict[str, Any]
 
 
 def misfit_terms(
@@ -160,21 +205,72 @@ def curbed(square: Array, curb: Array | float, of: Array | None = None) -> Array
     return (square if of is None else of) * (2 / (1 + jnp.sqrt(1 + curb * square)))
 
 
+class Motions(NamedTuple):
+    """Velocity and thickness where the equations are asked for."""
+
+    interior: Motion
+    front: Motion
+    volumes: Motion | None = None
+
+
 def motion_at_residual_points(
     model: Model, theta_motion: jax.Array, batch: Batch, units: EquationUnits
-) -> tuple[Motion, Motion]:
-    """Velocity and thickness where the equations are asked for: interior, front."""
+) -> Motions:
+    """Velocity and thickness where the equations are asked for."""
     interior, front = batch.interior, batch.front
-    return (
+    volumes = None
+    if batch.volumes is not None:
+        x, y = quadrature(batch.volumes)
+        volumes = model.motion_at(theta_motion, units, x, y, order=1)
+    return Motions(
         model.motion_at(theta_motion, units, interior.x, interior.y, order=2),
         model.motion_at(theta_motion, units, front.x, front.y, order=1),
+        volumes,
     )
+
+
+# Points of a disc's quadrature, and a bump (1 - ρ²)² with its slope there: symmetric, so that the
+# slope has no mean.
+_SIDE = (np.arange(6) - 2.5) / 3
+_X, _Y = (axis[np.hypot(*np.meshgrid(_SIDE, _SIDE)) < 1] for axis in np.meshgrid(_SIDE, _SIDE))
+_BUMP = 1 - _X**2 - _Y**2
+_SLOPES = [-4 * axis * _BUMP / np.sum(_BUMP**2) for axis in (_X, _Y)]
+
+
+def quadrature(volumes: VolumeBatch) -> tuple[Array, Array]:
+    """Positions at which volumes are evaluated, those of one volume side by side."""
+    x, y, radius = (array[:, None] for array in volumes)
+    return (x + radius * _X).ravel(), (y + radius * _Y).ravel()
+
+
+def _volume_terms(
+    model: Model, theta_viscosity: jax.Array, motion: Motion, batch: Batch, shares: Shares
+) -> Terms:
+    """Mean squares of the momentum residual's means over volumes.
+
+    They need first derivatives only. Second derivatives of a velocity with unresolved detail are
+    mostly noise, and noise is best explained by ice without viscosity.
+    """
+    volumes = batch.volumes
+    assert volumes is not None
+    x, y = quadrature(volumes)
+    fields = model.rheology_fields(theta_viscosity, x, y, order=0)
+    mu_h, mu_v = model.rheology.viscosities(fields, motion.u, motion.v)
+    stress = resistive_stress(motion.u, motion.v, mu_h.value, mu_v.value)
+    shape = (volumes.x.shape[0], _X.size)
+    slope_x, slope_y = (slope / volumes.radius[:, None] for slope in _SLOPES)
+    t_xx, t_xy, t_yy = (component.reshape(shape) for component in stress)
+    means = averaged_residual(motion.h.value.reshape(shape), (t_xx, t_xy, t_yy), (slope_x, slope_y))
+    return {
+        f"{axis}_volumes": jnp.sum(shares.volumes * mean**2)
+        for axis, mean in zip("xy", means, strict=True)
+    }
 
 
 def residuals(
     model: Model,
     theta_viscosity: jax.Array,
-    motions: tuple[Motion, Motion],
+    motions: Motions,
     batch: Batch,
     fields: tuple[Jet, ...] | None = None,
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
@@ -183,7 +279,7 @@ def residuals(
     ``fields`` are those of the rheology at the interior points, if they are known already.
     """
     interior, front = batch.interior, batch.front
-    inside, edge = motions
+    inside, edge, _ = motions
     if fields is None:
         fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
     mu_h, mu_v = model.rheology.viscosities(fields, inside.u, inside.v)
@@ -198,12 +294,12 @@ def residuals(
 def residual_terms(
     model: Model,
     theta_viscosity: jax.Array,
-    motions: tuple[Motion, Motion],
+    motions: Motions,
     batch: Batch,
     shares: Shares,
     curbs: Curbs,
 ) -> Terms:
-    """Mean squares of the residuals of momentum and front, and of the gradients of log μ."""
+    """Mean squares of the residuals and of the gradients of log μ; the mean of the penalty."""
     interior = batch.interior
     fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
     terms = {}
@@ -219,8 +315,53 @@ def residual_terms(
         terms[f"x_{name}"] = jnp.sum(share * curbed(square, curb, of=x * x))
         terms[f"y_{name}"] = jnp.sum(share * curbed(square, curb, of=y * y))
     rough = sum((f.x**2 + f.y**2) / f.value**2 for f in fields)
+    if motions.volumes is not None:
+        terms |= _volume_terms(model, theta_viscosity, motions.volumes, batch, shares)
     terms["roughness"] = jnp.sum(shares.interior * rough)
+    penalty = model.rheology.penalty(fields)
+    if penalty is not None:
+        terms["penalty"] = jnp.sum(shares.interior * penalty)
     return terms
+
+
+def interface_terms(found: Conditions, batch: Batch, shares: Shares, units: EquationUnits) -> Terms:
+    """Mean squares of the jumps at interfaces.
+
+    Parameters
+    ----------
+    found : Conditions
+        What the region has at the points of ``batch.interface``.
+    batch, shares
+        Points, and their shares in the means.
+    units : EquationUnits
+        Jumps of u, v and h count in units of two standard deviations, as misfits do; their slopes
+        in the same per half length of the region.
+    """
+    interface = batch.interface
+    assert interface is not None
+    share = jnp.asarray(shares.interface) * interface.weight
+    scales = [unit.scale for unit in units]
+    divisors = Conditions(
+        values=tuple(scales),
+        slopes=tuple(scale for scale in scales for _ in "xy"),
+        viscosity=(1.0,) * len(found.viscosity),
+        forces=(1.0, 1.0),
+    )
+    # Slopes and forces of neighbours that are not trained yet can be anything, those at the ends of
+    # interfaces always: from one unit on they count as outliers.
+    curbs = Conditions(values=0.0, slopes=1.0, viscosity=0.0, forces=1.0)
+    return {
+        f"interface_{name}": sum(
+            jnp.sum(share * curbed(((a - b) / scale) ** 2, getattr(curbs, name)))
+            for a, b, scale in zip(
+                getattr(found, name),
+                getattr(interface.target, name),
+                getattr(divisors, name),
+                strict=True,
+            )
+        )
+        for name in Conditions._fields
+    }
 
 
 def total(terms: Terms, weights: Weights) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The three problems that are solved one after the other: motion, viscosity, both.
+"""The problems that are solved one after the other: motion, viscosity, both.
 
 Each is a loss of one vector of parameters; together they keep the inversion from the trap of
 starting all at once, where a random velocity is best explained by ice without viscosity.
@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from xdiffice.model.fields import Model, Motion
+from xdiffice.model.fields import Model
 from xdiffice.training.blocks import in_blocks, suitable_number, summed
+from xdiffice.training.coupling import conditions
 from xdiffice.training.loss import (
+    Array,
+    Motions,
     Sample,
     Terms,
     even_shares,
+    interface_terms,
     misfit_terms,
     motion_at_residual_points,
     residual_terms,
@@ -38,11 +43,35 @@ class FitMotion:
         return total(terms, sample.weights), terms
 
 
+class Guess(NamedTuple):
+    """Nondimensional points, and the logarithms of the rheology's fields there."""
+
+    x: Array
+    y: Array
+    logs: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class FitGuess:
+    """Viscosity to a guess of it, as a region has from the whole shelf."""
+
+    model: Model
+    name = "viscosity"
+
+    def __call__(self, theta_viscosity: jax.Array, guess: Guess) -> tuple[jax.Array, Terms]:
+        """Loss and its terms."""
+        found = self.model.logarithms(theta_viscosity, guess.x, guess.y, order=0)
+        pairs = zip(found, guess.logs, strict=True)
+        squares = [jnp.mean((log.value - one) ** 2) for log, one in pairs]
+        terms = {"guess": jnp.sum(jnp.stack(squares))}
+        return terms["guess"], terms
+
+
 class FrozenMotionSample(NamedTuple):
     """A sample with the motion at its residual points, computed once."""
 
     sample: Sample
-    motions: tuple[Motion, Motion]
+    motions: Motions
 
 
 @dataclass(frozen=True)
@@ -83,4 +112,7 @@ class FitAll:
         motions = motion_at_residual_points(self.model, motion, batch, units)
         terms = misfit_terms(self.model, motion, batch, shares, curbs)
         terms |= residual_terms(self.model, viscosity, motions, batch, shares, curbs)
+        if batch.interface is not None:
+            found = conditions(self.model, theta, units, batch.interface.x, batch.interface.y)
+            terms |= interface_terms(found, batch, shares, units)
         return total(terms, weights), terms

@@ -6,17 +6,14 @@ the raster.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from xdiffice.training.loss import (
     Array,
     Batch,
-    FrontBatch,
-    InteriorBatch,
-    ThicknessBatch,
-    VelocityBatch,
+    Points,
 )
 
 CANDIDATES = 4  # for each point that is drawn by its residual
@@ -24,8 +21,6 @@ LEVELS = 10  # of the curve along which points are ordered: cells are much finer
 # Its cells along the longer side of a shelf: an irrational number, so that no pixel of a grid lies
 # on the edge of a cell, where rounding would choose the side.
 CELLS = 2**LEVELS - 1 / np.pi
-
-Points = TypeVar("Points", VelocityBatch, ThicknessBatch, InteriorBatch, FrontBatch)
 
 
 class SampleSizes(NamedTuple):

@@ -1,0 +1,193 @@
+"""From one shelf to its regions: the estimator's ``subdomains`` become parts of the observations.
+
+Takes `Observations` and hands on a `Partition`, the observations of every region, and batches of
+equal size, so that all regions share one compiled program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import distance_transform_edt
+
+from xdiffice.errors import DataValuesError
+from xdiffice.observations.points import (
+    Domain,
+    FrontPoints,
+    Observations,
+    ThicknessPoints,
+    VelocityPoints,
+)
+from xdiffice.observations.regions import Partition, cut, from_labels, one_region
+from xdiffice.physics.scales import Scales
+from xdiffice.results.template import resolve_template
+from xdiffice.training.loss import Batch, FrontBatch, Points, VolumeBatch
+from xdiffice.training.sampling import SampleSizes
+
+MIN_DATA = 30
+"""Fewest velocity values, and thickness values, within reach of a region's own networks."""
+DETAIL_OF_A_REGION = 0.006
+"""Of the data of a region, beyond which it is cut; networks of moderate width resolve as much."""
+SMALLEST_VOLUME = 3.0
+"""Radius of a disc over which the momentum balance is averaged, in cells of the partition."""
+LARGEST_VOLUME = 0.25
+"""The same, in half lengths of a region."""
+MOST_VOLUMES = 5000
+MOST_REGIONS = 16
+"""That are chosen automatically."""
+
+Kind = TypeVar("Kind", VelocityPoints, ThicknessPoints, FrontPoints, Domain)
+
+
+class HasDetail(Protocol):
+    """What knows how much detail its data have (`xdiffice.super_observations.detail`)."""
+
+    @property
+    def detail(self) -> float:
+        """Root mean square, relative to the spread of the data."""
+
+
+def partition_of(subdomains: Any, observations: Observations, shelf: HasDetail) -> Partition:
+    """Make the partition that a user asks for.
+
+    Parameters
+    ----------
+    subdomains : int, "auto", DataArray or Partition
+        Number of regions; or labels, integers on a raster of their own, NaN or negative where
+        there is none.
+    observations : Observations
+        The shelf.
+    shelf : HasDetail
+        Asked for its detail where the number is chosen.
+
+    Returns
+    -------
+    Partition
+
+    Raises
+    ------
+    ParameterError
+        More regions than there is room for; labels that are no integers or lie elsewhere.
+    CoordinateError
+        Labels without usable coordinates.
+    """
+    domain = observations.domain
+    if isinstance(subdomains, Partition):
+        return subdomains
+    if isinstance(subdomains, xr.DataArray):
+        target = resolve_template(subdomains, observations.labels)
+        values = subdomains.transpose(*target.dims).values
+        return from_labels(domain, target.x, target.y, values.ravel())
+    n = automatic_number(shelf.detail) if subdomains == "auto" else int(subdomains)
+    return one_region(domain) if n == 1 else cut(domain, n)
+
+
+def automatic_number(detail: float) -> int:
+    """Choose a number of regions: the detail of a part falls with its area."""
+    return int(np.clip(np.ceil(detail / DETAIL_OF_A_REGION), 1, MOST_REGIONS))
+
+
+def split(observations: Observations, partition: Partition) -> list[Observations]:
+    """Return the observations of every region, those that it shares with its neighbours included.
+
+    Raises
+    ------
+    DataValuesError
+        All regions that have too few data for networks of their own, in one message.
+    """
+    if partition.n == 1:
+        return [observations]
+    parts = [_within(observations, partition, k) for k in range(partition.n)]
+    problems = [
+        f"subdomain {name} has {part.velocity.x.size} velocity and {part.thickness.x.size} "
+        "thickness values within its reach"
+        for name, part in zip(partition.names, parts, strict=True)
+        if min(part.velocity.x.size, part.thickness.x.size) < MIN_DATA
+    ]
+    if problems:
+        raise DataValuesError(
+            "; ".join(problems) + f"; at least {MIN_DATA} of each are needed: join it with a "
+            "neighbour, or ask for fewer subdomains"
+        )
+    return parts
+
+
+def _within(observations: Observations, partition: Partition, region: int) -> Observations:
+    def taken(points: Kind) -> Kind:
+        inside = partition.members(region, points.x, points.y)
+        arrays = {
+            name: value[inside]
+            for name, value in vars(points).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(points, **arrays)
+
+    return replace(
+        observations,
+        velocity=taken(observations.velocity),
+        thickness=taken(observations.thickness),
+        front=taken(observations.front),
+        domain=taken(observations.domain),
+    )
+
+
+def volumes_of(partition: Partition, scales: Scales, region: int | None = None) -> VolumeBatch:
+    """Return discs that lie within the shelf, or within reach of one region.
+
+    Parameters
+    ----------
+    partition : Partition
+        Where the shelf and its regions are.
+    scales : Scales
+        Units of the region or of the shelf.
+    region : int, optional
+        Its number; the whole shelf if not given.
+
+    Returns
+    -------
+    VolumeBatch
+        As large as there is room around their centres, up to a quarter of the region's half length.
+    """
+    x, y = np.meshgrid(partition.x, partition.y)
+    inside = partition.inside
+    if region is not None:
+        inside = inside & partition.members(region, x, y)
+    room = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * partition.side
+    (chosen,) = np.nonzero(room.ravel() >= min(SMALLEST_VOLUME * partition.side, room.max()))
+    chosen = chosen[:: max(1, chosen.size // MOST_VOLUMES)]
+    radius = np.minimum(room.ravel()[chosen] / scales.length, LARGEST_VOLUME)
+    return VolumeBatch(
+        scales.x.to_unit(x.ravel()[chosen]), scales.y.to_unit(y.ravel()[chosen]), radius
+    )
+
+
+def of_equal_size(batches: Sequence[Batch], sizes: SampleSizes) -> list[Batch]:
+    """Repeat points of regions that have fewer than are drawn, so that all samples are as large.
+
+    A region without calving front gets front points without normal, which ask for nothing.
+    """
+    if len(batches) == 1:
+        return list(batches)
+    counts = [[part.x.size for part in batch[:4]] for batch in batches]
+    common = SampleSizes(*(max(1, n) for n in np.minimum(sizes, np.max(counts, axis=0)).tolist()))
+    return [
+        batch._replace(
+            velocity=_repeated(batch.velocity, common.velocity),
+            thickness=_repeated(batch.thickness, common.thickness),
+            interior=_repeated(batch.interior, common.interior),
+            front=_repeated(batch.front, common.front),
+        )
+        for batch in batches
+    ]
+
+
+def _repeated(points: Points, n: int) -> Points:
+    if points.x.size == 0 and isinstance(points, FrontBatch):
+        return FrontBatch(*np.zeros((4, n)))
+    if points.x.size >= n:
+        return points
+    return type(points)(*(np.resize(array, n) for array in points))

@@ -1,0 +1,202 @@
+"""What is asked of the networks of one region: points, drawn and weighted stage by stage."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xdiffice.model.fields import Model
+from xdiffice.model.precision import Precision
+from xdiffice.physics.scales import EquationUnits
+from xdiffice.training.balance import Balance, at_first
+from xdiffice.training.history import Recorder
+from xdiffice.training.loss import (
+    Batch,
+    InterfaceBatch,
+    Sample,
+    Terms,
+    VolumeBatch,
+    Weights,
+    even_shares,
+    misfit_squares,
+    misfit_terms,
+    motion_at_residual_points,
+    residual_terms,
+    residuals,
+)
+from xdiffice.training.objectives import FitAll, FrozenMotionSample
+from xdiffice.training.sampling import (
+    Magnitudes,
+    SampleSizes,
+    along_curve,
+    candidates,
+    draw,
+    draw_by_residual,
+)
+
+N_VOLUMES = 20  # in a sample
+ROUGHNESS_OF_A_GUESS = 3e-4  # a weight: of a viscosity that means over volumes tell
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a user may choose about the training.
+
+    Parameters
+    ----------
+    sizes : SampleSizes
+        Points in one sample.
+    weights : Weights
+        Weights of the terms of the loss.
+    resample_every : int
+        Iterations between two samples.
+    stage_share : float
+        Share of the budget that each of the first two stages may take at most.
+    stage_iterations : int
+        Iterations that each of the first two stages may take at most.
+    tolerance : float
+        See `Plan`.
+    sampling : {"uniform", "residual"}
+        How points are drawn in the last stage: all as likely, or with more weight where residuals
+        are large.
+    dtype : {"float64", "float32"}
+        Of parameters and samples; to be trained within `full_precision` of the same.
+    """
+
+    sizes: SampleSizes
+    weights: Weights
+    resample_every: int
+    stage_share: float = 0.1
+    stage_iterations: int = 300
+    tolerance: float = 0.0
+    sampling: Literal["uniform", "residual"] = "uniform"
+    dtype: Precision = "float64"
+
+
+class Problem:
+    """The samples of one region.
+
+    Parameters
+    ----------
+    model : Model
+        Networks and rheology.
+    units : EquationUnits
+        From normalised data to the units of the equations.
+    points : Batch
+        All data, nondimensional, on the host.
+    recipe : Recipe
+        Choices.
+    recorder : Recorder
+        Learns by what weights samples count.
+    rng : numpy.random.Generator
+        Decides.
+    volumes : VolumeBatch, optional
+        Discs within the region over which the momentum balance is averaged as well.
+
+    Attributes
+    ----------
+    interface : InterfaceBatch or None
+        What neighbours have at the region's interfaces; it may change from sample to sample.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        units: EquationUnits,
+        points: Batch,
+        recipe: Recipe,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        volumes: VolumeBatch | None = None,
+    ):
+        self.model, self.units, self.recipe, self.recorder = model, units, recipe, recorder
+        self.rng = rng
+        self.points = along_curve(points)
+        self.interface: InterfaceBatch | None = None
+        self.volumes = volumes
+        self._balance = Balance()
+
+    def sample(self, _: np.ndarray | None = None) -> Sample:
+        """Draw points with the weights that were given."""
+        self.recorder.weigh(self.recipe.weights)
+        batch = draw(self.points, self.recipe.sizes, self.rng)
+        batch = self._with_volumes(batch)
+        return jax.device_put(Sample(batch, self.units, self.recipe.weights))
+
+    def frozen_sample(self, theta_motion: np.ndarray) -> FrozenMotionSample:
+        """Draw points for the viscosity of a motion that stays as it is."""
+        drawn = self.sample()
+        weights = at_first(drawn.weights)
+        if self.volumes is not None:  # these, not second derivatives, tell a first viscosity
+            weights = weights._replace(
+                momentum=0.0, roughness=max(weights.roughness, ROUGHNESS_OF_A_GUESS)
+            )
+        drawn = drawn._replace(weights=weights)
+        self.recorder.weigh(drawn.weights)
+        return _freeze(self.model, jnp.asarray(theta_motion), drawn)
+
+    def balanced_sample(self, theta: np.ndarray) -> Sample:
+        """Draw points for everything at once, with weights that follow from the residuals."""
+        recipe, balance = self.recipe, self._balance
+        by_residual = recipe.sampling == "residual"
+        batch = (candidates if by_residual else draw)(self.points, recipe.sizes, self.rng)
+        batch = self._with_volumes(batch)
+        drawn = jax.device_put(Sample(batch, self.units, recipe.weights, balance.curbs))
+        found = _surveyed(self.model, jnp.asarray(theta), drawn)
+        if self.recorder.rows and self.recorder.rows[-1]["stage"] == FitAll.name:
+            balance.learn(found.terms, found.stresses)  # not before the first steps
+        if by_residual:
+            chosen = draw_by_residual(batch, recipe.sizes, self.rng, found.magnitudes)
+            batch = chosen._replace(volumes=batch.volumes)
+            drawn = drawn._replace(batch=jax.device_put(batch))
+        if self.interface is not None:
+            interface = jax.device_put(self.interface)
+            drawn = drawn._replace(batch=drawn.batch._replace(interface=interface))
+        drawn = drawn._replace(weights=balance.applied(drawn.weights), curbs=balance.curbs)
+        self.recorder.weigh(drawn.weights)
+        return drawn
+
+    def _with_volumes(self, batch: Batch) -> Batch:
+        if self.volumes is None:
+            return batch
+        chosen = self.rng.integers(0, self.volumes.x.size, N_VOLUMES)
+        return batch._replace(volumes=VolumeBatch(*(array[chosen] for array in self.volumes)))
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _freeze(model, theta_motion, sample):
+    motions = motion_at_residual_points(model, theta_motion, sample.batch, sample.units)
+    return FrozenMotionSample(sample, motions)
+
+
+class Survey(NamedTuple):
+    """What parameters make of the points of a sample."""
+
+    terms: Terms
+    stresses: dict[str, jax.Array]
+    magnitudes: Magnitudes
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
+    """Terms of the loss, the stresses that residuals are measured by, and every residual.
+
+    Stresses are mean squares: the driving stress h ∇h, and h / 2 at the front.
+    """
+    batch, shares = sample.batch, even_shares(sample.batch)
+    theta_motion, theta_viscosity = model.split(theta)
+    motions = motion_at_residual_points(model, theta_motion, batch, sample.units)
+    terms = misfit_terms(model, theta_motion, batch, shares, sample.curbs)
+    terms |= residual_terms(model, theta_viscosity, motions, batch, shares, sample.curbs)
+    inside, edge, _ = motions
+    driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
+    stresses = {"momentum": jnp.mean(driving), "front": jnp.mean((0.5 * edge.h.value) ** 2)}
+    u, v, h = misfit_squares(model, theta_motion, batch)
+    momentum, front = residuals(model, theta_viscosity, motions, batch)
+    magnitudes = Magnitudes(jnp.sqrt(u + v), jnp.sqrt(h), jnp.hypot(*momentum), jnp.hypot(*front))
+    return Survey(terms, stresses, magnitudes)
