@@ -142,16 +142,13 @@ def test_labels_of_the_user_come_back(shelf):
     partition = inverter(max_iterations=40, subdomains=finer).fit(shelf).model_.partition
     assert partition.names == (3, 40)
     domain = gather(shelf).domain
-    assert inverter(max_iterations=40, subdomains=cut(domain, 3)).fit(shelf).predict()[
-        "subdomain"
-    ].max() == 2
-
-
-ODD = {
-    "ring": (lambda x, y: (np.hypot(x, y) < 8).astype(float), None),
-    "two parts": (lambda x, y: (np.abs(x) > 8).astype(float), None),
-    "3 pixels": (lambda x, y: ((np.abs(x) < 1.9) & (np.abs(y) < 0.7)).astype(float), None),
-}
+    assert (
+        inverter(max_iterations=40, subdomains=cut(domain, 3))
+        .fit(shelf)
+        .predict()["subdomain"]
+        .max()
+        == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["ring", "two parts"])
@@ -174,21 +171,18 @@ def test_a_region_of_three_pixels_lives_on_what_it_shares_with_its_neighbour(she
         return found
 
     given = labels_of(shelf, label)
-    try:
-        fitted = inverter(max_iterations=400, subdomains=given).fit(shelf)
-    except xdiffice.DataValuesError as error:
-        assert "subdomain 5" in str(error)
-        assert "join it with a neighbour" in str(error)
-    else:
-        result = fitted.predict()
-        assert relative_error(result["viscosity"], shelf["viscosity"]) < 0.05
+    result = inverter(max_iterations=400, subdomains=given).fit(shelf).predict()
+    assert (result["subdomain"] == 5).sum() == 3
+    assert relative_error(result["viscosity"], shelf["viscosity"]) < 0.05
 
 
 def test_a_region_without_thickness_is_refused_by_name(shelf):
     given = labels_of(shelf, lambda x, y: np.where(x < x.mean(), 1, 2))
     west = given == 1
     without = shelf.assign(thickness=shelf["thickness"].where(~west))
-    with pytest.raises(xdiffice.DataValuesError, match=r"subdomain 1 has \d+ velocity and \d+ thick"):
+    with pytest.raises(
+        xdiffice.DataValuesError, match=r"subdomain 1 has \d+ velocity and \d+ thick"
+    ):
         inverter(subdomains=given).fit(without)
 
 

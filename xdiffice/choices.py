@@ -21,7 +21,7 @@ class Choices(NamedTuple):
     n_front: int
 
 
-def automatic_choices(detail: float) -> Choices:
+def automatic_choices(detail: float, n_regions: int = 1) -> Choices:
     """Choose sizes by the detail of the data.
 
     One number rules all: how many times finer the data are than those of a smooth shelf,
@@ -32,23 +32,32 @@ def automatic_choices(detail: float) -> Choices:
     small networks, which are trained in a fraction of the time and average more noise; rough ones
     the capacity that they need.
 
+    Each of n regions has finer detail than its data show in planes, for shear zones and sutures are
+    as wide on any shelf: the number falls with n^(1/6), to √2 at least, and samples are smaller by
+    n^(1/3).
+
     Parameters
     ----------
     detail : float
-        From `xdiffice.super_observations.detail`.
+        Of the whole shelf, from `xdiffice.super_observations.detail`.
+    n_regions : int
+        Regions with networks of these sizes.
 
     Returns
     -------
     Choices
     """
-    octaves = 0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0))
-    finer = float(2 ** (np.clip(np.round(2 * octaves), 0, 4) / 2))
+    octaves = np.clip(0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0)), 0, 2)
+    if n_regions > 1:
+        octaves = max(0.5, octaves - np.log2(n_regions) / 6)
+    finer = float(2 ** (np.round(2 * octaves) / 2))
+    share = n_regions ** (-1 / 3)
     return Choices(
         width=round(11 + 5.25 * finer),
         features=round(16 * finer),
         frequency=2 * finer**1.5,
-        n_velocity=round(2800 + 1300 * finer),
-        n_thickness=round(2000 * finer),
-        n_interior=round(1500 * finer),
-        n_front=round(150 + 120 * finer),
+        n_velocity=round(share * (2800 + 1300 * finer)),
+        n_thickness=round(share * 2000 * finer),
+        n_interior=round(share * 1500 * finer),
+        n_front=round(share * (150 + 120 * finer)),
     )

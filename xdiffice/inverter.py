@@ -273,7 +273,7 @@ class SSAViscosityInverter(BaseEstimator):
         shelf = Part(observations, constants)
         partition = partition_of(self.subdomains, observations, shelf)
         parts = [Part(one, constants) for one in split(observations, partition)]
-        choices = choose(self, parts)
+        choices = choose(self, shelf, partition.n)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
         try:

@@ -5,7 +5,6 @@ Takes both, part by part of the shelf, and hands on networks, recipes and proble
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,14 +79,13 @@ class Part:
         )
 
 
-def choose(estimator: Any, parts: Iterable[Part]) -> Choices:
+def choose(estimator: Any, shelf: Part, n_regions: int) -> Choices:
     """Sizes of networks and samples: what is given, and for the rest what the detail asks for."""
     given = {name: getattr(estimator, name) for name in Choices._fields}
     given = {name: value for name, value in given.items() if value is not None}
     if len(given) == len(Choices._fields):
         return Choices(**given)
-    mean = float(np.sqrt(np.mean([part.detail**2 for part in parts])))
-    return automatic_choices(mean)._replace(**given)
+    return automatic_choices(shelf.detail, n_regions)._replace(**given)
 
 
 def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:

@@ -30,8 +30,10 @@ from xdiffice.training.sampling import SampleSizes
 
 MIN_DATA = 30
 """Fewest velocity values, and thickness values, within reach of a region's own networks."""
-DETAIL_OF_A_REGION = 0.006
-"""Of the data of a region, beyond which it is cut; networks of moderate width resolve as much."""
+AREA_OF_A_REGION = 1e10
+"""m2: shear zones and sutures are some kilometres wide on any shelf, a hundred see them."""
+ROUGH_DETAIL = 0.006
+"""Of a shelf that is cut into as many regions as its area asks for, a smoother one into fewer."""
 SMALLEST_VOLUME = 3.0
 """Radius of a disc over which the momentum balance is averaged, in cells of the partition."""
 LARGEST_VOLUME = 0.25
@@ -82,13 +84,16 @@ def partition_of(subdomains: Any, observations: Observations, shelf: HasDetail) 
         target = resolve_template(subdomains, observations.labels)
         values = subdomains.transpose(*target.dims).values
         return from_labels(domain, target.x, target.y, values.ravel())
-    n = automatic_number(shelf.detail) if subdomains == "auto" else int(subdomains)
-    return one_region(domain) if n == 1 else cut(domain, n)
+    whole = one_region(domain)
+    if subdomains == "auto":
+        subdomains = automatic_number(whole.inside.sum() * whole.side**2, shelf.detail)
+    return whole if subdomains == 1 else cut(domain, int(subdomains))
 
 
-def automatic_number(detail: float) -> int:
-    """Choose a number of regions: the detail of a part falls with its area."""
-    return int(np.clip(np.ceil(detail / DETAIL_OF_A_REGION), 1, MOST_REGIONS))
+def automatic_number(area: float, detail: float) -> int:
+    """Choose a number of regions by the area of a shelf, m2, and the detail of its data."""
+    n = area / AREA_OF_A_REGION * min(1.0, detail / ROUGH_DETAIL)
+    return int(np.clip(round(n), 1, MOST_REGIONS))
 
 
 def split(observations: Observations, partition: Partition) -> list[Observations]:

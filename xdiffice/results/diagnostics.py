@@ -50,16 +50,17 @@ def strain_rate_error(
 ) -> float:
     """Error of the strain rates of the fitted velocity, s-1.
 
-    The misfit σ of the velocity (``misfits``, from `misfit`) leaves an error of σ (p / n)^½ in a fit of p parameters to n
-    values, the derivative of which is larger by the largest wavenumber of the networks.
+    The misfit σ of the velocity (``misfits``, from `misfit`) leaves an error of σ (p / n)^½ in a
+    fit of p parameters to n values, the derivative of which is larger by the largest wavenumber of
+    the networks.
     """
     velocity, network = observations.velocity, model.model.motion
     components = zip(MOTION[:2], (velocity.u, velocity.v), strict=True)
-    misfit = np.hypot(*(misfits[name] * _rms(data) for name, data in components))
+    u, v = (misfits[name] * _rms(data) for name, data in components)
     n_parameters = len(model.region_scales) * network.n_parameters
     share = min(1.0, n_parameters / (2 * velocity.x.size))
     wavenumber = network.frequency / min(scales.length for scales in model.region_scales)
-    return float(misfit * np.sqrt(share) * wavenumber)
+    return float(np.hypot(u, v) * np.sqrt(share) * wavenumber)
 
 
 def _pairs(model: FittedModel, observations: Observations):

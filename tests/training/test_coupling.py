@@ -1,0 +1,198 @@
+"""Regions in different units see one and the same field at their interfaces."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xdiffice.model.fields import Model
+from xdiffice.model.network import Network
+from xdiffice.model.precision import double_precision
+from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.physics.jets import Jet
+from xdiffice.physics.rheology import Anisotropic, Isotropic
+from xdiffice.physics.scales import Affine, Scales
+from xdiffice.training.coupling import POINTS, Seams, conditions
+from xdiffice.training.loss import (
+    Batch,
+    Shares,
+    VolumeBatch,
+    averaged_residual,
+    interface_terms,
+    quadrature,
+)
+
+CONSTANTS = PhysicalConstants()
+ONE = Scales(
+    Affine(0, 4e4), Affine(0, 4e4), Affine(2e-5, 1e-5), Affine(0, 6e-6), Affine(400, 80), CONSTANTS
+)
+OTHER = Scales(
+    Affine(3e4, 1e4),
+    Affine(-5e3, 1e4),
+    Affine(1e-5, 3e-6),
+    Affine(1e-6, 9e-6),
+    Affine(250, 50),
+    CONSTANTS,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothModel:
+    """One smooth shelf in SI, seen in the units of a region; ``theta`` is its scales."""
+
+    rheology = Isotropic()
+
+    def split(self, theta):
+        return theta, theta
+
+    def _position(self, theta, x, y):
+        return theta[0] + theta[2] * x, theta[1] + theta[2] * y
+
+    def motion_at(self, theta, units, x, y, order):
+        speed, thickness = theta[3], theta[4]
+
+        def jet(field, unit):
+            return _jet(lambda x, y: field(*self._position(theta, x, y)) / unit, x, y)
+
+        return (
+            jet(lambda x, y: 2e-5 + 1e-10 * x + 4e-6 * jnp.sin(y / 2e4), speed),
+            jet(lambda x, y: 3e-6 * jnp.cos(x / 3e4 + y / 2e4), speed),
+            jet(lambda x, y: 400 - 2e-3 * x + 20 * jnp.sin(y / 1e4), thickness),
+        )
+
+    def logarithms(self, theta, x, y, order):
+        def log(x, y):
+            x, y = self._position(theta, x, y)
+            return jnp.log(5e13 * (1 + 0.3 * jnp.sin(x / 2e4 + y / 1e4)) / theta[5])
+
+        return (_jet(log, x, y),)
+
+
+def _jet(field, x, y) -> Jet:
+    f_x, f_y = (jax.vmap(jax.grad(field, axis)) for axis in (0, 1))
+    second = (jax.vmap(jax.grad(jax.grad(field, a), b)) for a, b in ((0, 0), (0, 1), (1, 1)))
+    return Jet(jax.vmap(field)(x, y), f_x(x, y), f_y(x, y), *(f(x, y) for f in second))
+
+
+def theta_of(scales: Scales) -> np.ndarray:
+    units = (scales.length, scales.speed, scales.thickness, scales.viscosity)
+    return np.array([scales.x.mean, scales.y.mean, *units])
+
+
+def seams(n: int = 30, rheology=SmoothModel.rheology) -> Seams:
+    x, y = np.random.default_rng(0).uniform(-1e4, 3e4, (2, n))
+    return Seams((x, y), (np.zeros(n, int), np.ones(n, int)), (ONE, OTHER), rheology)
+
+
+@pytest.mark.parametrize("region", [0, 1])
+def test_jumps_of_one_smooth_field_vanish_in_any_units(region):
+    scales = (ONE, OTHER)
+    with double_precision():
+        targets = seams().targets(SmoothModel(), [theta_of(s) for s in scales], "float64")
+        own, target = scales[region], targets[region]
+        found = conditions(SmoothModel(), theta_of(own), own.equation_units, target.x, target.y)
+        batch = Batch(None, None, None, None, interface=target)
+        shares = Shares(0, 0, 0, 0, interface=1 / target.x.size)
+        terms = interface_terms(found, batch, shares, own.equation_units)
+    assert set(terms) == {f"interface_{n}" for n in ("values", "slopes", "viscosity", "forces")}
+    assert max(map(float, terms.values())) < 1e-24
+    # They are there at all: another field is noticed by every term.
+    with double_precision():
+        changed = jax.tree.map(lambda a: a + 0.1, found)
+        terms = interface_terms(changed, batch, shares, own.equation_units)
+    assert min(map(float, terms.values())) > 1e-3
+    expected = 0.01 * sum(1 / unit.scale**2 for unit in own.equation_units)
+    assert float(terms["interface_values"]) == pytest.approx(expected)
+    assert float(terms["interface_viscosity"]) == pytest.approx(0.01)
+
+
+def test_every_region_sees_its_own_interfaces_and_no_more_than_it_needs():
+    n = 3 * POINTS
+    sides = np.zeros(n, int), np.where(np.arange(n) < 10, 1, 2)
+    x = np.linspace(0.0, 2e4, n)
+    met = Seams((x, 0 * x), sides, (ONE, OTHER, ONE, OTHER), Isotropic())
+    assert met.n_points == POINTS
+    with double_precision():
+        thetas = [theta_of(s) for s in (ONE, OTHER, ONE, OTHER)]
+        batches = met.targets(SmoothModel(), thetas, "float64")
+    used = [int((batch.weight > 0).sum()) for batch in batches]
+    assert used == [POINTS, 10, POINTS, 0]  # the last region meets nobody
+    for batch, count in zip(batches, used, strict=True):
+        assert batch.x.shape == (POINTS,)
+        assert batch.weight.mean() == pytest.approx(1.0 if count else 0.0)
+    own = OTHER.x.to_si(batches[1].x[:10])
+    np.testing.assert_allclose(own, x[:10], rtol=1e-12)
+
+
+def test_two_viscosities_have_two_conditions():
+    model = Model(Network(3, 6, 2), Network(2, 5, 2), Anisotropic())
+    thetas = [model.init(np.random.default_rng(seed)) for seed in (0, 1)]
+    with double_precision():
+        batches = seams(rheology=Anisotropic()).targets(model, thetas, "float64")
+        neighbour = conditions(
+            model, jnp.asarray(thetas[1]), OTHER.equation_units,
+            OTHER.x.to_unit(ONE.x.to_si(batches[0].x)), OTHER.y.to_unit(ONE.y.to_si(batches[0].y)),
+        )  # fmt: skip
+    assert len(batches[0].target.viscosity) == 2
+    for target, log in zip(batches[0].target.viscosity, neighbour.viscosity, strict=True):
+        shift = np.log(OTHER.viscosity / ONE.viscosity)
+        np.testing.assert_allclose(target, np.asarray(log) + shift, rtol=1e-12)
+
+
+def residual_of_smooth_shelf(x, y):
+    """Momentum residual of the smooth shelf at nondimensional positions."""
+    from xdiffice.physics.ssa import momentum_residual
+
+    theta = theta_of(ONE)
+    u, v, h = SmoothModel().motion_at(theta, None, x, y, 2)
+    (log,) = SmoothModel().logarithms(theta, x, y, 1)
+    mu = Jet(jnp.exp(log.value), jnp.exp(log.value) * log.x, jnp.exp(log.value) * log.y)
+    return momentum_residual(u, v, h, mu, mu)
+
+
+def test_means_over_volumes_are_those_of_the_residual():
+    """By parts: without second derivatives, of second order in the quadrature."""
+    errors = []
+    for radius in (0.2, 0.1):
+        volumes = VolumeBatch(np.array([0.1, -0.2]), np.array([0.0, 0.3]), np.full(2, radius))
+        with double_precision():
+            batch = Batch(None, None, None, None, volumes=volumes)
+            theta = jnp.asarray(theta_of(ONE))
+            found = volume_means(theta, batch)
+            x, y = (jnp.asarray(a) for a in (volumes.x, volumes.y))
+            expected = np.stack(residual_of_smooth_shelf(x, y))
+        errors.append(np.abs(found - expected).max() / np.abs(expected).max())
+    assert errors[1] < 0.05
+    assert errors[1] < 0.35 * errors[0]  # towards the value at the centre, with the radius squared
+
+
+def volume_means(theta, batch) -> np.ndarray:
+    """Means over volumes of the smooth shelf, shape (2, n)."""
+    from xdiffice.training import loss
+
+    x, y = quadrature(batch.volumes)
+    motion = loss.Motion(*SmoothModel().motion_at(theta, None, x, y, 1))
+    captured = []
+
+    def noted(*arguments):
+        captured.append(averaged_residual(*arguments))
+        return captured[-1]
+
+    model = SmoothModel()
+    object.__setattr__(model, "rheology_fields", fields_of(model))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss, "averaged_residual", noted)
+        loss._volume_terms(model, theta, motion, batch, Shares(0, 0, 0, 0, volumes=0.5))
+    return np.stack(captured[0])
+
+
+def fields_of(model):
+    def rheology_fields(theta, x, y, order):
+        (log,) = model.logarithms(theta, x, y, order)
+        return (Jet(jnp.exp(log.value)),)
+
+    return rheology_fields
