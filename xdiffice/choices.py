@@ -32,9 +32,9 @@ def automatic_choices(detail: float, n_regions: int = 1) -> Choices:
     small networks, which are trained in a fraction of the time and average more noise; rough ones
     the capacity that they need.
 
-    Each of n regions has finer detail than its data show in planes, for shear zones and sutures are
-    as wide on any shelf: the number falls with n^(1/6), to √2 at least, and samples are smaller by
-    n^(1/3).
+    Each of n regions has less to resolve: the number falls with n^(1/3), to √2 at least, samples
+    are smaller by n^(1/3). Their frequencies are twice as high, for shear zones and sutures, which
+    are as narrow on any shelf, show in few of the data.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def automatic_choices(detail: float, n_regions: int = 1) -> Choices:
     """
     octaves = np.clip(0.5 * np.log2(max(detail / SMOOTH_DETAIL, 1.0)), 0, 2)
     if n_regions > 1:
-        octaves = max(0.5, octaves - np.log2(n_regions) / 6)
+        octaves = max(0.5, octaves - np.log2(n_regions) / 3)
     finer = float(2 ** (np.round(2 * octaves) / 2))
     share = n_regions ** (-1 / 3)
     return Choices(
         width=round(11 + 5.25 * finer),
         features=round(16 * finer),
-        frequency=2 * finer**1.5,
+        frequency=(2 if n_regions == 1 else 4) * finer**1.5,
         n_velocity=round(share * (2800 + 1300 * finer)),
         n_thickness=round(share * 2000 * finer),
         n_interior=round(share * 1500 * finer),

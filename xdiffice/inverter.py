@@ -98,7 +98,7 @@ class SSAViscosityInverter(BaseEstimator):
         How data and these points are drawn in the last stage: all as likely, or with more weight
         where misfits and residuals are large (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
-        Iterations between two samples.
+        Iterations between two samples; half as many where there are regions.
     dtype : {"float64", "float32"}
         Of the training; matrix products have the full precision of the type, never TF32.
         Predictions are made in float64.

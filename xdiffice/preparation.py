@@ -36,8 +36,9 @@ from xdiffice.training.sampling import SampleSizes
 
 # Weights of what is to be the same on both sides of an interface: values as much as data, forces as
 # much as the momentum balance.
-INTERFACE_SHARES = {"values": 1.0, "slopes": 0.01, "viscosity": 0.01, "forces": 0.001}
+INTERFACE_SHARES = {"values": 1.0, "slopes": 0.01, "viscosity": 0.05, "forces": 0.001}
 VOLUMES_SHARE = 10.0  # of the weight of momentum, for its means over volumes
+FREQUENCY_OF_A_GUESS = 5.0  # radians per half length of the shelf
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 
 
@@ -119,8 +120,10 @@ def make_regions(
 
     One part is the whole shelf, else there are as many as regions.
     """
+    if len(parts) < partition.n:  # a guess, which has to be smooth
+        choices = choices._replace(frequency=min(choices.frequency, FREQUENCY_OF_A_GUESS))
     data = [part.data(choices) for part in parts]
-    recipes = [_recipe(estimator, choices, noisiness(one)) for one in data]
+    recipes = [_recipe(estimator, choices, noisiness(one), partition.n) for one in data]
     recorders = (
         [recorder] if len(parts) == 1 else [recorder.of_region(k) for k, _ in enumerate(parts)]
     )
@@ -150,7 +153,7 @@ def make_seams(partition: Partition, regions: list[Region]) -> Seams:
     )
 
 
-def _recipe(estimator: Any, choices: Choices, noise: float) -> Recipe:
+def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> Recipe:
     factor = 1 + NOISY_FACTOR * noise
     return Recipe(
         sizes=SampleSizes(
@@ -169,7 +172,7 @@ def _recipe(estimator: Any, choices: Choices, noise: float) -> Recipe:
                 for name, share in INTERFACE_SHARES.items()
             },
         ),
-        resample_every=estimator.resample_every,
+        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else 2)),
         tolerance=float(estimator.tolerance),
         sampling=estimator.sampling,
         dtype=estimator.dtype,

@@ -177,14 +177,12 @@ def of_equal_size(batches: Sequence[Batch], sizes: SampleSizes) -> list[Batch]:
     """
     if len(batches) == 1:
         return list(batches)
-    counts = [[part.x.size for part in batch[:4]] for batch in batches]
-    common = SampleSizes(*(max(1, n) for n in np.minimum(sizes, np.max(counts, axis=0)).tolist()))
     return [
         batch._replace(
-            velocity=_repeated(batch.velocity, common.velocity),
-            thickness=_repeated(batch.thickness, common.thickness),
-            interior=_repeated(batch.interior, common.interior),
-            front=_repeated(batch.front, common.front),
+            velocity=_repeated(batch.velocity, sizes.velocity),
+            thickness=_repeated(batch.thickness, sizes.thickness),
+            interior=_repeated(batch.interior, sizes.interior),
+            front=_repeated(batch.front, sizes.front),
         )
         for batch in batches
     ]

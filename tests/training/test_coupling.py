@@ -115,7 +115,6 @@ def test_every_region_sees_its_own_interfaces_and_no_more_than_it_needs():
     sides = np.zeros(n, int), np.where(np.arange(n) < 10, 1, 2)
     x = np.linspace(0.0, 2e4, n)
     met = Seams((x, 0 * x), sides, (ONE, OTHER, ONE, OTHER), Isotropic())
-    assert met.n_points == POINTS
     with double_precision():
         thetas = [theta_of(s) for s in (ONE, OTHER, ONE, OTHER)]
         batches = met.targets(SmoothModel(), thetas, "float64")

@@ -20,7 +20,7 @@ from xdiffice.physics.scales import EquationUnits, Scales
 from xdiffice.physics.ssa import momentum_residual
 from xdiffice.training.loss import Array, Conditions, InterfaceBatch
 
-POINTS = 100  # of its interfaces that a region sees at most
+POINTS = 60  # of its interfaces that a region sees at most; what lacks weighs nothing
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -79,7 +79,6 @@ class Seams:
         other = np.roll(region, position[0].size)
         self._points = [slot[point[ends]] for ends in self._ends]
         self._others = [other[ends] for ends in self._ends]
-        self.n_points = max(1, *(ends.size for ends in self._ends))
         self._units = [_units(one, rheology) for one in scales]
 
     def targets(
@@ -99,17 +98,17 @@ class Seams:
     def _batch(self, k: int, common: list[Conditions], dtype: str) -> InterfaceBatch:
         scales, points, others = self.scales[k], self._points[k], self._others[k]
         n = points.size
-        pad = (0, self.n_points - n)
+        pad = (0, POINTS - n)
 
         def of_neighbours(*arrays):
             return np.stack(arrays)[others, points] if n else np.zeros(0)
 
         target = jax.tree.map(of_neighbours, *common)
         target = _converted(target, self._units[k], -1)
-        weight = np.pad(np.full(n, self.n_points / max(n, 1)), pad)
+        weight = np.pad(np.full(n, POINTS / max(n, 1)), pad)
         x, y = scales.x.to_unit(self._x[points]), scales.y.to_unit(self._y[points])
         batch = InterfaceBatch(x, y, target, weight)
-        padded = jax.tree.map(lambda a: np.pad(a, (0, self.n_points - a.size)), batch)
+        padded = jax.tree.map(lambda a: np.pad(a, (0, POINTS - a.size)), batch)
         return jax.tree.map(lambda a: a.astype(dtype), padded)
 
 

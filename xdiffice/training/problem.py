@@ -39,7 +39,7 @@ from xdiffice.training.sampling import (
     draw_by_residual,
 )
 
-N_VOLUMES = 20  # in a sample
+N_VOLUMES = 10  # in a sample
 ROUGHNESS_OF_A_GUESS = 3e-4  # a weight: of a viscosity that means over volumes tell
 
 

@@ -1,0 +1,163 @@
+"""Every rheology on every partition: misfits, residuals, and jumps where regions meet.
+
+    python regions.py data_pinns_LarsenC.mat --seconds 600 --rheology isotropic anisotropic
+    python regions.py --seconds 600
+    python regions.py --scaling
+
+Without a file the shelf is 800 km long, with sutures and shear margins of 5 km. Jumps are root
+mean squares of the differences between the networks of two regions where these meet, as shares of
+the range of the field over the shelf; what is predicted blends both and has none. ``--scaling``
+tells seconds of compilation and milliseconds of an iteration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import time
+
+import numpy as np
+import xarray as xr
+from shelves import shelf_from, sutured_shelf
+
+import xdiffice
+from xdiffice.results.evaluate import Orders
+
+FIELDS = ("u", "v", "h")
+COLUMNS = (
+    "shelf", "rheology", "subdomains", "seconds", "iterations", "error of viscosity", "u", "v", "h",
+    "momentum", "front", *(f"jump of {name}" for name in (*FIELDS, "log viscosity")),
+)  # fmt: skip
+SMALL = {
+    "width": 16,
+    "features": 16,
+    "frequency": 4.0,
+    "n_velocity": 1500,
+    "n_thickness": 1000,
+    "n_interior": 800,
+    "n_front": 100,
+}
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def error_of(result: xr.Dataset, shelf: xr.Dataset) -> float | None:
+    """Relative L2 error of the (horizontal) viscosity, where the truth is known."""
+    for name in ("viscosity", "viscosity_horizontal"):
+        for true in ("viscosity", "viscosity_horizontal"):
+            if name in result and true in shelf:
+                found = result[name] - shelf[true]
+                return float(np.sqrt((found**2).sum() / (shelf[true] ** 2).sum()))
+    return None
+
+
+def jumps(inverter: xdiffice.SSAViscosityInverter) -> list[float | None]:
+    """Jumps of u, v, h and the first logarithm at interfaces, as shares of their ranges."""
+    model = inverter.model_
+    if model.partition.n == 1:
+        return [None] * 4
+    met = model.partition.interfaces()
+    differences = np.zeros((4, met.x.size))
+    for region in range(model.partition.n):
+        jets = model.of_region(region, met.x, met.y, Orders(0, 0))
+        sign = (met.first == region).astype(float) - (met.second == region)
+        differences += sign * np.stack([jet.value for jet in jets[:4]])
+    names = ("x_velocity", "y_velocity", "thickness", model.variables[0])
+    fields = inverter.predict(variables=names)
+    inside = np.isfinite(fields["thickness"].values)
+    scales = model.scales
+    units = (scales.speed, scales.speed, scales.thickness, 1.0)
+    shares = []
+    for name, difference, unit in zip(names, differences, units, strict=True):
+        values = fields[name].values[inside]
+        if name in ("x_velocity", "y_velocity", "thickness"):
+            values = values * inverter._labels.factors[name] / unit
+        else:
+            values = np.log(values)
+        shares.append(float(np.sqrt(np.mean(difference**2)) / np.ptp(values)))
+    return shares
+
+
+def row(name: str, shelf: xr.Dataset, rheology: str, subdomains, seconds: float, seed: int):
+    start = time.perf_counter()
+    inverter = xdiffice.SSAViscosityInverter(
+        rheology, subdomains, max_seconds=seconds, random_state=seed, progress=False
+    ).fit(shelf)
+    elapsed = time.perf_counter() - start
+    shares = [*inverter.misfit_.values(), *inverter.residual_.values()]
+    error = error_of(inverter.predict(), shelf)
+    n = inverter.model_.partition.n
+    how = f"{subdomains}: {n}" if subdomains == "auto" else str(n)
+    cells = [name, rheology, how, f"{elapsed:.0f}", str(inverter.n_iter_)]
+    return [*cells, *map(percent, [error, *shares, *jumps(inverter)])]
+
+
+def scaling(shelf: xr.Dataset, counts: list[int]) -> None:
+    """Print what compilation and iterations cost for several numbers of regions."""
+    print("| regions | seconds to compile | ms per iteration of all | ms per region | peak MB |")
+    print("| --- | --- | --- | --- | --- |")
+    for n in counts:
+        compiled = _compile_seconds(shelf, n)
+        fitted = xdiffice.SSAViscosityInverter(
+            subdomains=n, max_iterations=600, progress=False, tolerance=0.0, **SMALL
+        ).fit(shelf)
+        history = fitted.history_.where(fitted.history_.stage == "all", drop=True)
+        begun, ended = (
+            history.iteration == v for v in sorted(set(history.iteration.values))[1::2][:2]
+        )
+        step = history.seconds.where(ended).min() - history.seconds.where(begun).min()
+        taken = history.iteration.where(ended).max() - history.iteration.where(begun).max()
+        each = 1e3 * float(step / taken)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {n} | {compiled:.1f} | {each:.1f} | {each / n:.1f} | {peak:.0f} |", flush=True)
+
+
+def _compile_seconds(shelf: xr.Dataset, n: int) -> float:
+    """Seconds that JAX spends in compilers during a short fit in a fresh process."""
+    import jax
+
+    jax.clear_caches()
+    spent = []
+
+    def listen(event: str, seconds: float, **_) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            spent.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    xdiffice.SSAViscosityInverter(subdomains=n, max_iterations=10, progress=False, **SMALL).fit(
+        shelf
+    )
+    jax.monitoring.clear_event_listeners()
+    return sum(spent)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--rheology", nargs="+", default=["isotropic"])
+    parser.add_argument("--subdomains", nargs="+", default=["1", "auto"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--scaling", action="store_true")
+    arguments = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
+    name, shelf = shelf_from(arguments.file) if arguments.file else ("sutured", sutured_shelf())
+    if arguments.scaling:
+        scaling(shelf, [1, 4, 16])
+        return
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + " --- |" * len(COLUMNS))
+    for rheology in arguments.rheology:
+        for subdomains in arguments.subdomains:
+            chosen = subdomains if subdomains == "auto" else int(subdomains)
+            for seed in arguments.seeds:
+                cells = row(name, shelf, rheology, chosen, arguments.seconds, seed)
+                print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
