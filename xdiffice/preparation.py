@@ -38,6 +38,9 @@ from xdiffice.training.sampling import SampleSizes
 # much as the momentum balance.
 INTERFACE_SHARES = {"values": 1.0, "slopes": 0.01, "viscosity": 0.05, "forces": 0.001}
 VOLUMES_SHARE = 10.0  # of the weight of momentum, for its means over volumes
+LEAST_ROUGHNESS = (
+    1e-8  # a weight, in regions: shear zones cost little, patches without viscosity much
+)
 FREQUENCY_OF_A_GUESS = 5.0  # radians per half length of the shelf
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 
@@ -164,7 +167,10 @@ def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> R
             thickness=float(estimator.thickness_weight),
             momentum=factor * float(estimator.momentum_weight),
             front=factor * float(estimator.front_weight),
-            roughness=noise * float(estimator.roughness_weight),
+            roughness=max(
+                noise * float(estimator.roughness_weight),
+                0.0 if n_regions == 1 else LEAST_ROUGHNESS,
+            ),
             penalty=factor * float(estimator.penalty_weight),
             volumes=VOLUMES_SHARE * factor * float(estimator.momentum_weight),
             **{

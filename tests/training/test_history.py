@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -64,3 +66,38 @@ def test_the_bar(capsys, progress):
         assert "x_momentum=2.0e-01" in err  # the root of the mean square
     else:
         assert err == ""
+
+
+class Pair(NamedTuple):
+    momentum: float
+    front: float
+
+
+def test_rows_have_the_weights_by_which_they_were_summed():
+    recorder, budget = Recorder(progress=False, total=None), Budget(None, 30)
+    recorder.record("motion", budget, 1.0, {})
+    recorder.weigh(Pair(0.5, 2.0))
+    recorder.record("all", budget, 1.0, {"momentum": 0.1})
+    recorder.weigh(Pair(0.25, 1.0))
+    recorder.record("all", budget, 1.0, {})
+    history = recorder.to_dataset()
+    np.testing.assert_array_equal(history.momentum_weight, [np.nan, 0.5, 0.25])
+    np.testing.assert_array_equal(history.front_weight, [np.nan, 2.0, 1.0])
+
+
+def test_rows_of_regions_go_into_the_whole():
+    whole, budget = Recorder(progress=False, total=None), Budget(None, 30)
+    regions = [whole.of_region(k) for k in (0, 1)]
+    whole.record("motion", budget, 3.0, {})
+    for region, loss in zip(regions, (1.0, 2.0), strict=True):
+        region.weigh(Pair(loss, loss))
+        region.record("all", budget, loss, {})
+        region.advance(5)
+    regions[1].note("stalled")
+    assert [len(region.rows) for region in regions] == [1, 1]
+    history = whole.to_dataset()
+    np.testing.assert_array_equal(history.region, [np.nan, 0, 1])
+    np.testing.assert_array_equal(history.loss, [3.0, 1.0, 2.0])
+    np.testing.assert_array_equal(history.front_weight, [np.nan, 1.0, 2.0])
+    assert history.attrs["notes"] == "region 1: iteration 0: stalled"
+    assert whole._bar.n == 0  # a bar that is disabled counts nothing

@@ -49,9 +49,15 @@ class Balance:
 
     Momentum begins with little weight, and roughness in proportion: the motion keeps to its data
     and gives up no more of them than it has to, instead of finding them again.
+
+    Parameters
+    ----------
+    strongest_momentum : float
+        Times its weight that momentum may get.
     """
 
-    def __init__(self):
+    def __init__(self, strongest_momentum: float = STRONGEST["momentum"]):
+        self._strongest = STRONGEST | {"momentum": strongest_momentum}
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
         self.curbs = Curbs()
         self._learned = 0  # samples
@@ -76,7 +82,7 @@ class Balance:
                 ratio = found / allowed if allowed > 0 else 0.0
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
-                    np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
+                    np.clip(self.factors[name] * change, 1.0, self._strongest[name])
                 )
         if self._learned > CURBED_AFTER:
             self.curbs = curbs(terms)
