@@ -131,7 +131,7 @@ def test_two_viscosities_have_two_conditions():
     model = Model(Network(3, 6, 2), Network(2, 5, 2), Anisotropic())
     thetas = [model.init(np.random.default_rng(seed)) for seed in (0, 1)]
     with double_precision():
-        batches = seams(rheology=Anisotropic()).targets(model, thetas, "float64")
+        batches = seams(POINTS, Anisotropic()).targets(model, thetas, "float64")
         neighbour = conditions(
             model, jnp.asarray(thetas[1]), OTHER.equation_units,
             OTHER.x.to_unit(ONE.x.to_si(batches[0].x)), OTHER.y.to_unit(ONE.y.to_si(batches[0].y)),

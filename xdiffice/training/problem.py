@@ -39,10 +39,10 @@ from xdiffice.training.sampling import (
     draw_by_residual,
 )
 
-N_VOLUMES = 10  # in a sample
+N_VOLUMES = 40  # in a sample
 # Times the weight of momentum in a region. What its networks do not resolve of a shear zone is left
 # over in the balance, and with more weight it would be explained by ice without viscosity.
-STRONGEST_IN_REGIONS = 4.0
+STRONGEST_IN_REGIONS = 2.0
 ROUGHNESS_OF_A_GUESS = 3e-4  # a weight: of a viscosity that means over volumes tell
 
 
