@@ -50,7 +50,9 @@ def assert_same(found: xr.Dataset, expected: xr.Dataset) -> None:
 
 def test_the_default_is_the_velocitys_own_grid(fitted, shelf):
     result = fitted.predict()
-    assert tuple(result.data_vars) == VARIABLES
+    assert tuple(result.data_vars) == (*VARIABLES, "viscosity_quality")
+    outside = shelf.x_velocity.isnull().values
+    np.testing.assert_array_equal(result.viscosity_quality.values == 0, outside)
     for name in VARIABLES:
         assert result[name].dims == ("y", "x")
         np.testing.assert_array_equal(result[name].notnull(), shelf.x_velocity.notnull())

@@ -141,7 +141,7 @@ def test_velocity_and_thickness_alone_become_means():
     x, y = scattered(0)
     velocity, thickness = batch(VelocityBatch, x, y), batch(ThicknessBatch, x, y, seed=1)
     points = Batch(velocity, thickness, InteriorBatch(x, y), FrontBatch(x, y, x, y))
-    before = [np.copy(column) for part in points for column in part]
+    before = [np.copy(column) for part in points[:4] for column in part]
     means = averaged(points, 500, 2000, {})
     assert means.interior is points.interior
     assert means.front is points.front
@@ -154,7 +154,7 @@ def test_velocity_and_thickness_alone_become_means():
             np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
         for found, column in zip(part[:3], expected[:3], strict=True):  # x, y, first value
             np.testing.assert_array_equal(found, column)
-    for column, old in zip((column for part in points for column in part), before, strict=True):
+    for column, old in zip((column for part in points[:4] for column in part), before, strict=True):
         np.testing.assert_array_equal(column, old)
 
 

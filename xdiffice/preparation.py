@@ -37,7 +37,7 @@ from xdiffice.training.sampling import SampleSizes
 # Weights of what is to be the same on both sides of an interface: values as much as data. Where a
 # shear zone crosses it neighbours differ most in what has most derivatives: it must not rule.
 INTERFACE_SHARES = {"values": 1.0, "slopes": 0.01, "viscosity": 0.02, "forces": 0.00001}
-VOLUMES_SHARE = 30.0  # of the weight of momentum, for its means over volumes
+VOLUMES_SHARE = 6.0  # of the weight of momentum, for its means over volumes
 LEAST_ROUGHNESS = (
     1e-8  # a weight, in regions: shear zones cost little, patches without viscosity much
 )

@@ -19,6 +19,7 @@ FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
 MOMENTUM_AT_FIRST = 1 / 32  # of its weight
 MOMENTUM_GROWS = 15  # samples until momentum has all of it, and its residuals say anything
+VOLUMES_AT_FIRST = 5.0  # times their weight, until momentum has all of its own
 PENALTY_AT_FIRST = 1000.0  # times the weight that was given
 PENALTY_FALLS = 20  # samples until the rheology's penalty has the weight that was given
 CURBED_AFTER = 6  # samples: until then residuals are no outliers but on their way
@@ -35,6 +36,7 @@ def at_first(weights: Weights) -> Weights:
         front=FRONT_AT_FIRST * weights.front,
         roughness=max(weights.roughness, ROUGHNESS_AT_FIRST),
         penalty=PENALTY_AT_FIRST * weights.penalty,
+        volumes=VOLUMES_AT_FIRST * weights.volumes,
     )
 
 
@@ -89,7 +91,8 @@ class Balance:
 
     def applied(self, weights: Weights) -> Weights:
         """Weights as they are now."""
-        share = MOMENTUM_AT_FIRST ** max(0.0, 1 - self._learned / MOMENTUM_GROWS)
+        growing = max(0.0, 1 - self._learned / MOMENTUM_GROWS)
+        share = MOMENTUM_AT_FIRST**growing
         rough = share * ROUGHNESS_AT_FIRST / _STEP**self._learned
         falling = PENALTY_AT_FIRST ** max(0.0, 1 - self._learned / PENALTY_FALLS)
         return weights._replace(
@@ -97,6 +100,7 @@ class Balance:
             front=weights.front * self.factors["front"],
             roughness=max(weights.roughness, rough),
             penalty=weights.penalty * falling,
+            volumes=weights.volumes * VOLUMES_AT_FIRST**growing,
             interface_forces=weights.interface_forces * share,
         )
 

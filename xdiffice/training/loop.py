@@ -99,7 +99,8 @@ def minimise(
     try:
         while descent.stop_reason is None:
             descent.use(draw(descent.theta))
-        descent.conclude(draw(descent.theta))
+        if descent.stop_reason != "not_finite":
+            descent.conclude(draw(descent.theta))
     except KeyboardInterrupt:
         descent.interrupt()
     return Outcome(descent.best_theta, str(descent.stop_reason))
@@ -192,9 +193,8 @@ class Descent:
 
     def conclude(self, sample) -> None:
         """Compare the last parameters, and their mean, with the best on one more sample."""
-        if self.stop_reason != "not_finite":
-            self.judge(sample)
-            self._consider_mean(sample)
+        self.judge(sample)
+        self._consider_mean(sample)
 
     def interrupt(self) -> None:
         """Stop; the last parameters count, for they had no fresh sample yet."""

@@ -234,7 +234,7 @@ def motion_at_residual_points(
 
 # Points of a disc's quadrature, and the slope of a bump (1 - ρ²)² there, over its integral; scaled
 # so that, as by parts, its sum is 0 with a constant and -1 with a position.
-_SIDE = (np.arange(4) - 1.5) / 2
+_SIDE = (np.arange(6) - 2.5) / 3
 _X, _Y = (axis[np.hypot(*np.meshgrid(_SIDE, _SIDE)) < 1] for axis in np.meshgrid(_SIDE, _SIDE))
 _BUMP = 1 - _X**2 - _Y**2
 _SLOPES = [-axis * _BUMP / np.sum(axis**2 * _BUMP) for axis in (_X, _Y)]

@@ -39,11 +39,12 @@ from xdiffice.training.sampling import (
     draw_by_residual,
 )
 
-N_VOLUMES = 40  # in a sample
+N_VOLUMES = 24  # in a sample
 # Times the weight of momentum in a region. What its networks do not resolve of a shear zone is left
 # over in the balance, and with more weight it would be explained by ice without viscosity.
 STRONGEST_IN_REGIONS = 2.0
 ROUGHNESS_OF_A_GUESS = 3e-4  # a weight: of a viscosity that means over volumes tell
+PENALTY_OF_A_GUESS = 0.1  # a weight: a guess of two viscosities is that of one
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ class Problem:
         weights = at_first(drawn.weights)
         if self.volumes is not None:  # these, not second derivatives, tell a first viscosity
             weights = weights._replace(
-                momentum=0.0, roughness=max(weights.roughness, ROUGHNESS_OF_A_GUESS)
+                momentum=0.0,
+                roughness=max(weights.roughness, ROUGHNESS_OF_A_GUESS),
+                penalty=max(weights.penalty, PENALTY_OF_A_GUESS),
             )
         drawn = drawn._replace(weights=weights)
         self.recorder.weigh(drawn.weights)

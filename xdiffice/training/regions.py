@@ -129,7 +129,8 @@ def _rounds(
 
     def conclude(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair
-        descent.conclude(problem.balanced_sample(descent.theta))
+        if descent.stop_reason != "not_finite":
+            descent.conclude(problem.balanced_sample(descent.theta))
 
     last = "interrupted"
     try:
