@@ -35,6 +35,7 @@ def test_more_detail_never_means_less_of_anything(one, other):
     [
         # As many radians and units as r = (detail / 0.0015)^½ / n^⅓, at least √2, in half octaves.
         (0.024, 5, Choices(22, 32, 4 * 2**1.5, 3158, 2339, 1754, 228)),
+        (0.024, 4, Choices(26, 45, 12.0, 4080, 3564, 2673, 308)),  # no finer in a region
         (0.006, 16, Choices(18, 23, 4 * 2**0.75, 1841, 1122, 842, 127)),
         (0.0, 4, Choices(18, 23, 4 * 2**0.75, 2922, 1782, 1336, 201)),
     ],

@@ -131,8 +131,10 @@ class TestInvert:
             "variables": {"thickness": "thickness", "mask": "m"},
             "units": {"x_velocity": "m yr-1"},
         }
-        run(capsys, "invert", shelf_file, "-o", tmp_path / "b.nc", "--subdomains", "auto")
+        _, text, _ = run(capsys, "invert", shelf_file, "-o", tmp_path / "b.nc", "--subdomains=auto")
         assert stub.made[1].params == StubInverter(subdomains="auto").params
+        jump = "jump of x_velocity between subdomains, relative to its range (rms): 0.06 %"
+        assert jump in text
 
     def test_several_files(self, capsys, tmp_path, stub):
         shelf = small_shelf()

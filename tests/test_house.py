@@ -21,6 +21,7 @@ RESULTS = {"", "errors", "physics", "model", "observations"}
 INVERTER = RESULTS | {
     "training",
     "results",
+    "first_viscosity",
     "parameters",
     "preparation",
     "subdomains",
@@ -47,6 +48,7 @@ ALLOWED = {
         "training",
     },
     "subdomains": {"errors", "observations", "physics", "results", "training"},
+    "first_viscosity": {"observations", "physics", "results", "training"},
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),

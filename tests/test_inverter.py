@@ -254,16 +254,22 @@ def test_history(fitted):
     last = history.isel(sample=-1)
     samples_before = int((history.stage == "all").sum()) - 1
     grown = MOMENTUM_AT_FIRST ** max(0.0, 1 - samples_before / MOMENTUM_GROWS)
-    total = sum(
-        getattr(fitted, name.removeprefix("x_").removeprefix("y_") + "_weight")
-        * (grown if name.endswith("_momentum") else 1.0)
-        * float(last[name])
-        for name in history.data_vars
-        if name not in ("stage", "iteration", "evaluations", "seconds", "loss", "roughness")
-        and not name.endswith("_weight")
-    )
+    given = {"velocity", "thickness", "front"}
+    expected = {name: getattr(fitted, f"{name}_weight") for name in given}
+    expected["momentum"] = fitted.momentum_weight * grown
     # There is no noise: the roughness counts only while the last stage settles.
-    total += grown * ROUGHNESS_AT_FIRST / 2**samples_before * float(last.roughness)
+    expected["roughness"] = grown * ROUGHNESS_AT_FIRST / 2**samples_before
+    expected["departure"] = fitted.momentum_weight
+    terms = {
+        "x_velocity", "y_velocity", "thickness", "x_momentum", "y_momentum", "x_front", "y_front",
+        "roughness", "departure",
+    }  # fmt: skip
+    assert all(np.isfinite(last[name]) for name in terms)
+    total = sum(
+        expected[name.removeprefix("x_").removeprefix("y_")] * float(last[name]) for name in terms
+    )
+    for name, weight in expected.items():
+        assert float(last[f"{name}_weight"]) == pytest.approx(weight)
     assert float(last.roughness) > 0
     assert float(last.loss) == pytest.approx(total, rel=1e-12)
     assert float(last.loss) < 1e-3 * float(history.loss[0])

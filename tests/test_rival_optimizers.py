@@ -47,10 +47,11 @@ def sample(curbs: Curbs) -> Sample:
     batch = Batch(
         VelocityBatch(*rng.normal(size=(4, 19)), *rng.uniform(0.5, 2, (2, 19))),
         ThicknessBatch(*rng.normal(size=(3, 13)), rng.uniform(0.5, 2, 13)),
-        InteriorBatch(*rng.normal(size=(2, 11))),
+        InteriorBatch(*rng.normal(size=(2, 11)), first=(rng.normal(size=11),)),
         FrontBatch(*rng.normal(size=(2, 7)), np.cos(angle), np.sin(angle)),
     )
-    return Sample(batch, UNITS, Weights(1.0, 0.6, 0.05, 0.1), curbs)
+    weights = Weights(1.0, 0.6, 0.05, 0.1, departure=0.3)
+    return Sample(batch, UNITS, weights, curbs, leeway=0.2)
 
 
 @pytest.mark.parametrize("curbs", [Curbs(), CURBS])

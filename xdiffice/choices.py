@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 SMOOTH_DETAIL = 0.0015  # of an exact shelf whose viscosity varies over half its length
+HIGHEST_IN_REGIONS = 12.0  # radians per half extent of a region
 
 
 class Choices(NamedTuple):
@@ -34,7 +35,7 @@ def automatic_choices(detail: float, n_regions: int = 1) -> Choices:
 
     Each of n regions has less to resolve: the number falls with n^(1/3), to √2 at least, samples
     are smaller by n^(1/3). Their frequencies are twice as high, for shear zones and sutures, which
-    are as narrow on any shelf, show in few of the data.
+    are as narrow on any shelf, show in few of the data; 12 radians at most, for a region is small.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def automatic_choices(detail: float, n_regions: int = 1) -> Choices:
     return Choices(
         width=round(11 + 5.25 * finer),
         features=round(16 * finer),
-        frequency=(2 if n_regions == 1 else 4) * finer**1.5,
+        frequency=2 * finer**1.5 if n_regions == 1 else min(4 * finer**1.5, HIGHEST_IN_REGIONS),
         n_velocity=round(share * (2800 + 1300 * finer)),
         n_thickness=round(share * 2000 * finer),
         n_interior=round(share * 1500 * finer),

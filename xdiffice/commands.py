@@ -151,6 +151,8 @@ def _summarise(
         say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
     for name, share in estimator.residual_.items():
         say(f"residual of {name}, relative to its stress (rms): {100 * share:.3g} %")
+    for name, share in estimator.jump_.items():
+        say(f"jump of {name} between subdomains, relative to its range (rms): {100 * share:.2g} %")
     say(f"stopped after {estimator.n_iter_} iterations: {estimator.stop_reason_}")
 
 

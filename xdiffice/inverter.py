@@ -17,14 +17,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xdiffice.errors import ParameterError
+from xdiffice.first_viscosity import first_viscosity
 from xdiffice.model.precision import Precision, full_precision
 from xdiffice.observations.gather import gather
-from xdiffice.observations.regions import one_region
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.rheology import Rheology
-from xdiffice.preparation import Part, choose, make_model, make_regions, make_seams
+from xdiffice.preparation import (
+    Part,
+    choose,
+    make_model,
+    make_problems,
+    make_seams,
+    velocity_error,
+)
 from xdiffice.results.diagnostics import (
+    jumps,
     misfit,
     relative_residuals,
     strain_rate_error,
@@ -35,8 +43,7 @@ from xdiffice.results.labels import label, resolve_template
 from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.recipe import train
-from xdiffice.training.regions import train_regions
+from xdiffice.training.recipe import LogarithmAt, train
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
 
@@ -98,7 +105,7 @@ class SSAViscosityInverter(BaseEstimator):
         How data and these points are drawn in the last stage: all as likely, or with more weight
         where misfits and residuals are large (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
-        Iterations between two samples; half as many where there are regions.
+        Iterations between two samples; a quarter as many where there are regions.
     dtype : {"float64", "float32"}
         Of the training; matrix products have the full precision of the type, never TF32.
         Predictions are made in float64.
@@ -148,6 +155,10 @@ class SSAViscosityInverter(BaseEstimator):
     residual_ : dict of str to float
         Root mean square of the residual of ``momentum`` over that of the driving stress, and of
         ``front`` over that of the front's stress.
+    jump_ : dict of str to float
+        Rms of what the networks of neighbouring regions differ by where these meet, over the range
+        of the field: of ``x_velocity``, ``y_velocity``, ``thickness`` and ``log_viscosity`` (the
+        logarithms of the rheology's fields). Empty with one region; predictions have no jumps.
     notes_ : tuple of str
         What was noticed while the Dataset was read.
 
@@ -276,27 +287,26 @@ class SSAViscosityInverter(BaseEstimator):
         choices = choose(self, shelf, partition.n)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
+        model = make_model(self, choices, shelf.scales)
+        of_regions = tuple(part.scales for part in parts)
+        motion_error = velocity_error(shelf, model, partition.n)
+
+        def fitted(thetas: np.ndarray) -> FittedModel:
+            return FittedModel(
+                model, thetas.astype(np.float64), shelf.scales, of_regions, partition
+            )
+
+        def first(thetas: np.ndarray) -> LogarithmAt:
+            return first_viscosity(fitted(thetas), observations.front, motion_error)
+
         try:
             with full_precision(self.dtype):
-                regions = make_regions(self, choices, parts, partition, recorder, rng)
-                if partition.n == 1:
-                    theta, self.stop_reason_ = train(regions[0].problem, budget)
-                    theta = theta[None]
-                else:
-                    (whole,) = make_regions(self, choices, [shelf], partition, recorder, rng)
-                    seams = make_seams(partition, regions)
-                    theta, self.stop_reason_ = train_regions(whole, regions, seams, budget)
+                problems = make_problems(self, choices, parts, recorder, rng)
+                seams = make_seams(partition, parts, model.rheology)
+                thetas, self.stop_reason_ = train(problems, seams, first, budget)
         finally:
             recorder.close()
-        if len(theta) < partition.n:  # interrupted before the regions were begun
-            partition, parts = one_region(observations.domain), [shelf]
-        self.model_ = FittedModel(
-            make_model(self, choices, shelf.scales),
-            theta.astype(np.float64),
-            shelf.scales,
-            tuple(part.scales for part in parts),
-            partition,
-        )
+        self.model_ = fitted(thetas)
         self.scales_ = shelf.scales
         self.choices_ = choices
         self.history_ = recorder.to_dataset()
@@ -305,6 +315,7 @@ class SSAViscosityInverter(BaseEstimator):
         error = strain_rate_error(self.model_, observations, self.misfit_)
         self.model_ = replace(self.model_, strain_rate_error=error)
         self.residual_ = relative_residuals(self.model_, observations)
+        self.jump_ = jumps(self.model_, observations)
         self.notes_ = observations.notes
         self._labels, self._domain = observations.labels, observations.domain
         return self

@@ -20,7 +20,7 @@ from xdiffice.observations.regions import Partition
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 from xdiffice.physics.scales import Scales
-from xdiffice.subdomains import of_equal_size, volumes_of
+from xdiffice.subdomains import of_equal_size
 from xdiffice.super_observations import (
     detail,
     noisiness,
@@ -31,17 +31,12 @@ from xdiffice.training.coupling import Seams
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Batch, Weights
 from xdiffice.training.problem import Problem, Recipe
-from xdiffice.training.regions import Region
 from xdiffice.training.sampling import SampleSizes
 
 # Weights of what is to be the same on both sides of an interface: values as much as data. Where a
 # shear zone crosses it neighbours differ most in what has most derivatives: it must not rule.
-INTERFACE_SHARES = {"values": 1.0, "slopes": 0.01, "viscosity": 0.02, "forces": 0.00001}
-VOLUMES_SHARE = 6.0  # of the weight of momentum, for its means over volumes
-LEAST_ROUGHNESS = (
-    1e-8  # a weight, in regions: shear zones cost little, patches without viscosity much
-)
-FREQUENCY_OF_A_GUESS = 5.0  # radians per half length of the shelf
+INTERFACE_SHARES = {"values": 0.3, "slopes": 0.001, "viscosity": 0.01, "forces": 0.00001}
+DEPARTURE_SHARE = 1.0  # of the weight of momentum
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 
 
@@ -111,49 +106,52 @@ def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:
     return Model(motion, viscosity, rheology)
 
 
-def make_regions(
+def make_problems(
     estimator: Any,
     choices: Choices,
     parts: list[Part],
-    partition: Partition,
     recorder: Recorder,
     rng: np.random.Generator,
-) -> list[Region]:
-    """Make the problems of all parts; their samples have the same sizes.
-
-    One part is the whole shelf, else there are as many as regions.
-    """
-    if len(parts) < partition.n:  # a guess, which has to be smooth
-        choices = choices._replace(frequency=min(choices.frequency, FREQUENCY_OF_A_GUESS))
+) -> list[Problem]:
+    """Make the problems of all regions; their samples have the same sizes."""
+    n = len(parts)
     data = [part.data(choices) for part in parts]
-    recipes = [_recipe(estimator, choices, noisiness(one), partition.n) for one in data]
-    recorders = (
-        [recorder] if len(parts) == 1 else [recorder.of_region(k) for k, _ in enumerate(parts)]
-    )
-    rngs = [rng] if len(parts) == 1 else rng.spawn(len(parts))
-    regions = []
-    for k, (part, batch, recipe, own_recorder, own_rng) in enumerate(
-        zip(parts, of_equal_size(data, recipes[0].sizes), recipes, recorders, rngs, strict=True)
-    ):
-        model = make_model(estimator, choices, part.scales)
-        units = part.scales.equation_units
-        volumes = None
-        if partition.n > 1:
-            volumes = volumes_of(partition, part.scales, k if len(parts) > 1 else None)
-        problem = Problem(model, units, batch, recipe, own_recorder, own_rng, volumes)
-        regions.append(Region(problem, part.scales))
-    return regions
+    recipes = [_recipe(estimator, choices, noisiness(one), n) for one in data]
+    recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
+    rngs = [rng] if n == 1 else rng.spawn(n)
+    batches = of_equal_size(data, recipes[0].sizes)
+    return [
+        Problem(
+            make_model(estimator, choices, part.scales),
+            part.scales.equation_units,
+            batch,
+            recipe,
+            own_recorder,
+            own_rng,
+        )
+        for part, batch, recipe, own_recorder, own_rng in zip(
+            parts, batches, recipes, recorders, rngs, strict=True
+        )
+    ]
 
 
-def make_seams(partition: Partition, regions: list[Region]) -> Seams:
+def velocity_error(shelf: Part, model: Model, n_regions: int) -> float:
+    """Return what a fit to the data alone is wrong by, m s-1.
+
+    A fit of p parameters to n values follows (p / n)^½ of their scatter.
+    """
+    scales, scatter = shelf.scales, shelf.scatter
+    n_values = 2 * shelf.observations.velocity.x.size
+    share = min(1.0, n_regions * model.motion.n_parameters / n_values)
+    scatters = (scatter["u"] * scales.u.scale, scatter["v"] * scales.v.scale)
+    return float(np.hypot(*scatters) * np.sqrt(share))
+
+
+def make_seams(partition: Partition, parts: list[Part], rheology: Rheology) -> Seams:
     """Both sides of all interfaces."""
     met = partition.interfaces()
-    return Seams(
-        (met.x, met.y),
-        (met.first, met.second),
-        [region.scales for region in regions],
-        regions[0].problem.model.rheology,
-    )
+    scales = [part.scales for part in parts]
+    return Seams((met.x, met.y), (met.first, met.second), scales, rheology)
 
 
 def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> Recipe:
@@ -167,18 +165,15 @@ def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> R
             thickness=float(estimator.thickness_weight),
             momentum=factor * float(estimator.momentum_weight),
             front=factor * float(estimator.front_weight),
-            roughness=max(
-                noise * float(estimator.roughness_weight),
-                0.0 if n_regions == 1 else LEAST_ROUGHNESS,
-            ),
+            roughness=noise * float(estimator.roughness_weight),
             penalty=factor * float(estimator.penalty_weight),
-            volumes=VOLUMES_SHARE * factor * float(estimator.momentum_weight),
+            departure=DEPARTURE_SHARE * factor * float(estimator.momentum_weight),
             **{
                 f"interface_{name}": share * float(estimator.interface_weight)
                 for name, share in INTERFACE_SHARES.items()
             },
         ),
-        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else 2)),
+        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else 4)),
         tolerance=float(estimator.tolerance),
         sampling=estimator.sampling,
         dtype=estimator.dtype,

@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import distance_transform_edt
 
 from xdiffice.errors import DataValuesError
 from xdiffice.observations.points import (
@@ -23,9 +22,8 @@ from xdiffice.observations.points import (
     VelocityPoints,
 )
 from xdiffice.observations.regions import Partition, cut, from_labels, one_region
-from xdiffice.physics.scales import Scales
 from xdiffice.results.template import resolve_template
-from xdiffice.training.loss import Batch, FrontBatch, Points, VolumeBatch
+from xdiffice.training.loss import Batch, FrontBatch, InteriorBatch, Points
 from xdiffice.training.sampling import SampleSizes
 
 MIN_DATA = 30
@@ -34,11 +32,6 @@ AREA_OF_A_REGION = 1e10
 """m2: shear zones and sutures are some kilometres wide on any shelf, a hundred see them."""
 ROUGH_DETAIL = 0.006
 """Of a shelf that is cut into as many regions as its area asks for, a smoother one into fewer."""
-SMALLEST_VOLUME = 3.0
-"""Radius of a disc over which the momentum balance is averaged, in cells of the partition."""
-LARGEST_VOLUME = 0.25
-"""The same, in half lengths of a region."""
-MOST_VOLUMES = 5000
 MOST_REGIONS = 16
 """That are chosen automatically."""
 
@@ -140,36 +133,6 @@ def _within(observations: Observations, partition: Partition, region: int) -> Ob
     )
 
 
-def volumes_of(partition: Partition, scales: Scales, region: int | None = None) -> VolumeBatch:
-    """Return discs that lie within the shelf, or within reach of one region.
-
-    Parameters
-    ----------
-    partition : Partition
-        Where the shelf and its regions are.
-    scales : Scales
-        Units of the region or of the shelf.
-    region : int, optional
-        Its number; the whole shelf if not given.
-
-    Returns
-    -------
-    VolumeBatch
-        As large as there is room around their centres, up to a quarter of the region's half length.
-    """
-    x, y = np.meshgrid(partition.x, partition.y)
-    inside = partition.inside
-    if region is not None:
-        inside = inside & partition.members(region, x, y)
-    room = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * partition.side
-    (chosen,) = np.nonzero(room.ravel() >= min(SMALLEST_VOLUME * partition.side, room.max()))
-    chosen = chosen[:: max(1, chosen.size // MOST_VOLUMES)]
-    radius = np.minimum(room.ravel()[chosen] / scales.length, LARGEST_VOLUME)
-    return VolumeBatch(
-        scales.x.to_unit(x.ravel()[chosen]), scales.y.to_unit(y.ravel()[chosen]), radius
-    )
-
-
 def of_equal_size(batches: Sequence[Batch], sizes: SampleSizes) -> list[Batch]:
     """Repeat points of regions that have fewer than are drawn, so that all samples are as large.
 
@@ -193,4 +156,6 @@ def _repeated(points: Points, n: int) -> Points:
         return FrontBatch(*np.zeros((4, n)))
     if points.x.size >= n:
         return points
+    if isinstance(points, InteriorBatch):
+        return InteriorBatch(np.resize(points.x, n), np.resize(points.y, n))
     return type(points)(*(np.resize(array, n) for array in points))

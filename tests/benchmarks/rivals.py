@@ -156,19 +156,27 @@ def _by_point(model: Model, sample: Sample) -> list[tuple[Callable, Any, jax.Arr
     nowhere = InteriorBatch(*jnp.zeros((2, 0))), FrontBatch(*jnp.zeros((4, 0)))
 
     def momentum(theta, p):
-        inside = InteriorBatch(*(a[None] for a in p))
+        inside = InteriorBatch(p.x[None], p.y[None])
         return jnp.concatenate(equations(theta, inside, nowhere[1])[0])
+
+    def departure(theta, p):
+        fields = model.logarithms(model.split(theta)[1], p.x[None], p.y[None], order=0)
+        away = (abs(log.value - first) for log, first in zip(fields, p.first, strict=True))
+        return jnp.concatenate([jnp.maximum(one - sample.leeway, 0.0) for one in away])
 
     def front(theta, p):
         edge = FrontBatch(*(a[None] for a in p))
         return jnp.concatenate(equations(theta, nowhere[0], edge)[1])
 
     data = jnp.array([curbs.x_velocity, curbs.y_velocity])
+    known = batch.interior.first
+    extra = [(departure, batch.interior, weights.departure, jnp.zeros(len(known)), False)]
     return [
         (velocity, batch.velocity, weights.velocity, data, False),
         (thickness, batch.thickness, weights.thickness, jnp.array([curbs.thickness]), False),
         (momentum, batch.interior, weights.momentum, jnp.array([curbs.momentum]), True),
         (front, batch.front, weights.front, jnp.array([curbs.front]), True),
+        *(extra if known else []),
     ]
 
 

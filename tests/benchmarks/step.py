@@ -140,14 +140,14 @@ def handed_to_training(
     with mock.patch("xdiffice.inverter.train", side_effect=_HandedOverError) as train:
         with contextlib.suppress(_HandedOverError):
             estimator.fit(shelf)
-        model, units, points, recipe, *_ = train.call_args.args
-    return model, units, points, recipe
+        (problem,), *_ = train.call_args.args
+    return problem.model, problem.units, problem.points, problem.recipe
 
 
 def _draw(part, n: int, rng: np.random.Generator):
     """Draw with repetition, as the reference does: a front has fewer points than are asked for."""
     chosen = rng.integers(len(part.x), size=n)
-    return type(part)(*(array[chosen] for array in part))
+    return jax.tree.map(lambda array: array[chosen], part)
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "steps"))

@@ -105,7 +105,7 @@ def test_members_are_the_positions_with_weight(patches):
 
 def test_the_overlap_grows_with_the_regions_and_never_is_unresolved():
     large, small = cut(rectangle(100, 100), 4), cut(rectangle(30, 30), 9)
-    assert_allclose(large.overlap, 0.15 * 50e3, atol=1.5e3)
+    assert_allclose(large.overlap, 0.25 * 50e3, atol=1.5e3)
     assert small.overlap == 4.5 * small.side
 
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from xdiffice.model.fields import Motion
-from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Isotropic
@@ -41,7 +40,6 @@ class SpreadingModel:
 
     n_parameters = 4
     rheology = Isotropic()
-    viscosity = Network(n_outputs=1, width=2, depth=2)  # asked for its number of outputs only
 
     def init(self, rng):
         return rng.normal(size=4)
@@ -66,6 +64,10 @@ class SpreadingModel:
                 for field, unit, shift in zip(fields, units, theta_motion, strict=True)
             )
         )
+
+    def logarithms(self, theta_viscosity, x, y, order):
+        assert order == 0
+        return (Jet(jnp.log(thickness(x, y).value / (12 * RATE)) + theta_viscosity[0]),)
 
     def rheology_fields(self, theta_viscosity, x, y, order):
         return (thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE)),)

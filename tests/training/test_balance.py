@@ -10,13 +10,13 @@ from xdiffice.training.balance import (
     DATA_OUTLIER,
     EQUATION_OUTLIER,
     FRONT_AT_FIRST,
+    LEEWAY,
     MOMENTUM_AT_FIRST,
     MOMENTUM_GROWS,
     ROUGHNESS_AT_FIRST,
     STRONGEST,
     TOLERANCE,
     Balance,
-    at_first,
     curbs,
 )
 from xdiffice.training.loss import Curbs, Weights, curbed
@@ -121,19 +121,12 @@ def test_a_shelf_without_stresses_falls_back_to_its_weights():
 
 def test_a_rough_viscosity_costs_less_with_every_sample():
     smooth, balance = WEIGHTS._replace(roughness=1e-7), Balance()
-    assert at_first(smooth).roughness == ROUGHNESS_AT_FIRST
     for sample in range(MOMENTUM_GROWS):
         found = balance.applied(smooth)
         share = found.momentum / WEIGHTS.momentum
         expected = max(1e-7, share * ROUGHNESS_AT_FIRST / 2**sample)
         assert found.roughness == pytest.approx(expected)
         balance.learn(terms(np.nan, np.nan), STRESSES)
-
-
-def test_the_viscosity_of_a_rough_motion_is_held_by_front_and_roughness():
-    expected = WEIGHTS._replace(front=FRONT_AT_FIRST * 0.003)
-    assert at_first(WEIGHTS) == pytest.approx(expected)
-    assert at_first(WEIGHTS._replace(roughness=1e-7)).roughness == ROUGHNESS_AT_FIRST
 
 
 def test_residuals_are_measured_by_the_stresses_of_their_sample():
@@ -165,3 +158,12 @@ def test_repeated_curbs_settle_on_the_scale_of_what_is_no_outlier():
     residual[:20] *= 100  # a thousandth of them: the mean of squares grows tenfold
     assert np.mean(residual**2) > 8
     assert settled(residual) < 2 * clean
+
+
+def test_the_leeway_grows_with_the_weight_of_momentum():
+    balance, found = Balance(), []
+    for _ in range(MOMENTUM_GROWS + 3):
+        found.append(balance.leeway)
+        balance.learn(terms(np.nan, np.nan), STRESSES)
+    expected = np.minimum(np.arange(MOMENTUM_GROWS + 3) / MOMENTUM_GROWS, 1)
+    np.testing.assert_allclose(found, LEEWAY[0] + (LEEWAY[1] - LEEWAY[0]) * expected)

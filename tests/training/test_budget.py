@@ -30,6 +30,10 @@ def test_parts_done_side_by_side_count_once():
     whole.spent(one, other)
     assert whole.iterations == 300
     assert whole.evaluations == 620
+    later = whole.part(1.0)
+    later.iterations, later.evaluations = later.iterations + 50, later.evaluations + 60
+    whole.spent(later, whole.part(1.0))
+    assert (whole.iterations, whole.evaluations) == (350, 680)
 
 
 def test_an_interruption_ends_all_parts():

@@ -20,10 +20,7 @@ from xdiffice.training.coupling import POINTS, Seams, conditions
 from xdiffice.training.loss import (
     Batch,
     Shares,
-    VolumeBatch,
-    averaged_residual,
     interface_terms,
-    quadrature,
 )
 
 CONSTANTS = PhysicalConstants()
@@ -140,58 +137,3 @@ def test_two_viscosities_have_two_conditions():
     for target, log in zip(batches[0].target.viscosity, neighbour.viscosity, strict=True):
         shift = np.log(OTHER.viscosity / ONE.viscosity)
         np.testing.assert_allclose(target, np.asarray(log) + shift, rtol=1e-12)
-
-
-def residual_of_smooth_shelf(x, y):
-    """Momentum residual of the smooth shelf at nondimensional positions."""
-    from xdiffice.physics.ssa import momentum_residual
-
-    theta = theta_of(ONE)
-    u, v, h = SmoothModel().motion_at(theta, None, x, y, 2)
-    (log,) = SmoothModel().logarithms(theta, x, y, 1)
-    mu = Jet(jnp.exp(log.value), jnp.exp(log.value) * log.x, jnp.exp(log.value) * log.y)
-    return momentum_residual(u, v, h, mu, mu)
-
-
-def test_means_over_volumes_are_those_of_the_residual():
-    """By parts: without second derivatives, of second order in the quadrature."""
-    errors = []
-    for radius in (0.2, 0.1):
-        volumes = VolumeBatch(np.array([0.1, -0.2]), np.array([0.0, 0.3]), np.full(2, radius))
-        with double_precision():
-            batch = Batch(None, None, None, None, volumes=volumes)
-            theta = jnp.asarray(theta_of(ONE))
-            found = volume_means(theta, batch)
-            x, y = (jnp.asarray(a) for a in (volumes.x, volumes.y))
-            expected = np.stack(residual_of_smooth_shelf(x, y))
-        errors.append(np.abs(found - expected).max() / np.abs(expected).max())
-    assert errors[1] < 0.05
-    assert errors[1] < 0.35 * errors[0]  # towards the value at the centre, with the radius squared
-
-
-def volume_means(theta, batch) -> np.ndarray:
-    """Means over volumes of the smooth shelf, shape (2, n)."""
-    from xdiffice.training import loss
-
-    x, y = quadrature(batch.volumes)
-    motion = loss.Motion(*SmoothModel().motion_at(theta, None, x, y, 1))
-    captured = []
-
-    def noted(*arguments):
-        captured.append(averaged_residual(*arguments))
-        return captured[-1]
-
-    model = SmoothModel()
-    object.__setattr__(model, "rheology_fields", fields_of(model))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loss, "averaged_residual", noted)
-        loss._volume_terms(model, theta, motion, batch, Shares(0, 0, 0, 0, volumes=0.5))
-    return np.stack(captured[0])
-
-
-def fields_of(model):
-    def rheology_fields(theta, x, y, order):
-        (log,) = model.logarithms(theta, x, y, order)
-        return (Jet(jnp.exp(log.value)),)
-
-    return rheology_fields

@@ -27,10 +27,12 @@ from xdiffice.training.loss import (
     VelocityBatch,
     Weights,
     curbed,
+    even_shares,
     motion_at_residual_points,
+    residual_terms,
     total,
 )
-from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
+from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity
 
 WEIGHTS = Weights(velocity=1.0, thickness=0.6, momentum=0.05, front=0.1)
 DATA = ("x_velocity", "y_velocity", "thickness")
@@ -167,21 +169,62 @@ def test_total_takes_each_weight_where_it_belongs():
     assert total(terms, weights) == expected
 
 
-def test_the_whole_is_motion_and_viscosity_together():
+def test_the_whole_is_motion_and_equations_together():
     sample, theta = random_sample(), MODEL.init(np.random.default_rng(0))
     motion, viscosity = MODEL.split(theta)
     loss, terms = evaluate(FitAll(MODEL), theta, sample)
     motion_loss, motion_terms = evaluate(FitMotion(MODEL), motion, sample)
+    batch, shares = sample.batch, even_shares(sample.batch)
     with double_precision():
-        motions = motion_at_residual_points(MODEL, jnp.asarray(motion), sample.batch, UNITS)
-    viscosity_loss, viscosity_terms = evaluate(
-        FitViscosity(MODEL), viscosity, FrozenMotionSample(sample, motions)
-    )
+        motions = motion_at_residual_points(MODEL, jnp.asarray(motion), batch, UNITS)
+        rest = residual_terms(
+            MODEL, jnp.asarray(viscosity), motions, batch, shares, sample.curbs, 0.0
+        )
+        rest_loss = float(total(rest, sample.weights))
     assert set(motion_terms) == {*DATA}
-    assert set(viscosity_terms) == {*RESIDUALS, ROUGHNESS}
-    assert terms == pytest.approx(motion_terms | viscosity_terms, rel=1e-12)
-    assert loss == pytest.approx(motion_loss + viscosity_loss, rel=1e-12)
+    assert set(rest) == {*RESIDUALS, ROUGHNESS}
+    rest = {name: float(value) for name, value in rest.items()}
+    assert terms == pytest.approx(motion_terms | rest, rel=1e-12)
+    assert loss == pytest.approx(motion_loss + rest_loss, rel=1e-12)
     assert min(terms.values()) > 1e-6
+
+
+def knowing(sample: Sample, first, leeway: float = 0.0) -> Sample:
+    interior = sample.batch.interior._replace(first=(first,))
+    return sample._replace(batch=sample.batch._replace(interior=interior), leeway=leeway)
+
+
+def test_viscosity_is_fitted_to_what_is_known_of_its_logarithm():
+    sample, theta = random_sample(), MODEL.init(np.random.default_rng(0))
+    _, viscosity = MODEL.split(theta)
+    x, y = sample.batch.interior[:2]
+    with double_precision():
+        (log,) = MODEL.logarithms(jnp.asarray(viscosity), x, y, order=0)
+    away = np.random.default_rng(1).normal(size=x.size)
+    loss, terms = evaluate(
+        FitViscosity(MODEL), viscosity, knowing(sample, np.asarray(log.value) + away)
+    )
+    assert loss == pytest.approx(np.mean(away**2), rel=1e-12)
+    assert terms == {"first_viscosity": loss}
+
+
+def test_departures_from_the_first_viscosity_cost_beyond_their_leeway():
+    sample, theta = random_sample(), MODEL.init(np.random.default_rng(0))
+    x, y = sample.batch.interior[:2]
+    with double_precision():
+        (log,) = MODEL.logarithms(jnp.asarray(MODEL.split(theta)[1]), x, y, order=0)
+    away = np.random.default_rng(1).normal(size=x.size)
+    expected = np.mean(np.maximum(np.abs(away) - 0.7, 0) ** 2)
+    assert expected > 0.01
+    held = knowing(sample, np.asarray(log.value) + away, leeway=0.7)
+    loss, terms = evaluate(FitAll(MODEL), theta, held)
+    assert terms["departure"] == pytest.approx(expected, rel=1e-9)
+    plain, plain_terms = evaluate(FitAll(MODEL), theta, sample)
+    assert loss == pytest.approx(plain, rel=1e-12)  # its weight is zero here
+    weights = sample.weights._replace(departure=2.0)
+    loss, _ = evaluate(FitAll(MODEL), theta, held._replace(weights=weights))
+    assert loss == pytest.approx(plain + 2 * expected, rel=1e-9)
+    assert "departure" not in plain_terms
 
 
 @pytest.mark.parametrize("kind", [FitMotion, FitAll])
@@ -229,7 +272,7 @@ def turned(Q: np.ndarray, theta: np.ndarray, sample: Sample) -> tuple[np.ndarray
     batch = Batch(
         VelocityBatch(*pair(u.x, u.y), *pair(u.u, v.v), u.u_weight, v.v_weight),
         ThicknessBatch(*pair(t.x, t.y), t.h, t.weight),
-        InteriorBatch(*pair(*old.interior)),
+        InteriorBatch(*pair(old.interior.x, old.interior.y)),
         FrontBatch(*pair(front.x, front.y), *pair(front.n_x, front.n_y)),
     )
     means = Q @ [units.u.mean, units.v.mean]

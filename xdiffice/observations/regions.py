@@ -36,7 +36,7 @@ MOST_CELLS = 4_000_000
 CELLS_PER_REGION = 16
 """Cells at least, on average, of a region that is cut automatically."""
 
-OVERLAP = 0.15
+OVERLAP = 0.25
 """Reach of the windows, in sides of a square as large as a region on average."""
 
 

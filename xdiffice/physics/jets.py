@@ -5,6 +5,7 @@ The network hands these on, the equations read them: no derivative is ever taken
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Array = Any  # jax.Array of any shape; also NumPy or float, in tests and on scalars
@@ -24,6 +25,10 @@ class Jet(NamedTuple):
         """Jet of ``offset + factor * field``."""
         derivatives = (None if d is None else factor * d for d in self[1:])
         return Jet(offset + factor * self.value, *derivatives)
+
+    def mapped(self, function: Callable[[Array], Array]) -> Jet:
+        """Jet of what a linear function makes of the value and of every derivative."""
+        return Jet(*(None if part is None else function(part) for part in self))
 
     def per(self, length: float) -> Jet:
         """Jet by a position in units ``length`` times as long."""

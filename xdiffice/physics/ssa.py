@@ -83,38 +83,6 @@ def front_residual(
     )
 
 
-def averaged_residual(
-    h: Array, stress: tuple[Array, Array, Array], slope: tuple[Array, Array], weight: float = 1.0
-) -> tuple[Array, Array]:
-    """Mean of the momentum residual over a volume, without second derivatives.
-
-    ∫ φ (div(h T) - ρ g' h ∇h) / ∫ φ = ∫ (½ ρ g' h² ∇φ - h T ∇φ) / ∫ φ for every φ that vanishes at
-    the rim of the volume.
-
-    Parameters
-    ----------
-    h : Array, shape (..., n)
-        Thickness at the n points of a quadrature.
-    stress : tuple of Array, shapes (..., n)
-        T_xx, T_xy, T_yy.
-    slope : tuple of Array, shapes (..., n)
-        Derivatives of φ by x and y, times the weights of the quadrature, over the integral of φ.
-    weight : float
-        ρ g' in SI, Pa m-1; 1 in nondimensional units.
-
-    Returns
-    -------
-    tuple of Array, shape (...)
-        The x and the y component, Pa in SI.
-    """
-    t_xx, t_xy, t_yy = stress
-    pressure = 0.5 * weight * h
-    return (
-        (h * ((pressure - t_xx) * slope[0] - t_xy * slope[1])).sum(axis=-1),
-        (h * ((pressure - t_yy) * slope[1] - t_xy * slope[0])).sum(axis=-1),
-    )
-
-
 def resistive_stress(u: Jet, v: Jet, mu_h: Array, mu_v: Array) -> tuple[Array, Array, Array]:
     """T_xx, T_xy, T_yy of T = 2 μ_h ε + 2 μ_v tr(ε) I."""
     isotropic = 2 * mu_v * (u.x + v.y)

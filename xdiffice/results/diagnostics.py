@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from xdiffice.observations.points import Observations
-from xdiffice.results.evaluate import DRIVING, MOTION, RESIDUALS, FittedModel
+from xdiffice.results.evaluate import DRIVING, MOTION, RESIDUALS, FittedModel, Orders
 
 
 def misfit(model: FittedModel, observations: Observations) -> dict[str, float]:
@@ -42,6 +42,29 @@ def relative_residuals(model: FittedModel, observations: Observations) -> dict[s
     return {
         "momentum": _rms(momentum) / (_rms(driving) or 1.0),
         "front": _rms(np.hypot(r_x, r_y)) / (_rms(pressure) or 1.0),
+    }
+
+
+def jumps(model: FittedModel, observations: Observations) -> dict[str, float]:
+    """Rms of what the networks of two regions differ by where these meet, over the field's range.
+
+    Of u, v, h and the logarithms of the rheology's fields; ranges are those over the whole shelf.
+    Nothing with one region. Predictions blend the networks and have no jumps.
+    """
+    if model.partition.n == 1:
+        return {}
+    met, domain = model.partition.interfaces(), observations.domain
+    names = (*MOTION, *(f"log_{field}" for field in model.model.rheology.fields))
+    differences = np.zeros((len(names), met.x.size))
+    for region in range(model.partition.n):
+        (at,) = np.nonzero((met.first == region) | (met.second == region))
+        jets = model.of_region(region, met.x[at], met.y[at], Orders(0, 0))
+        sign = np.where(met.first[at] == region, 1.0, -1.0)
+        differences[:, at] += sign * np.stack([jet.value for jet in jets])
+    everywhere = model.jets(domain.x, domain.y, Orders(0, 0))
+    return {
+        name: _rms(difference) / (float(np.ptp(jet.value)) or 1.0)
+        for name, difference, jet in zip(names, differences, everywhere, strict=True)
     }
 
 

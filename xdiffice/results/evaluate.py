@@ -105,7 +105,7 @@ class FittedModel:
         noise = self.strain_rate_error / self.scales.strain_rate
         with double_precision():
             for start in range(0, x.size if computed else 0, CHUNK):
-                jets = self._blended(x[start : start + CHUNK], y[start : start + CHUNK], orders)
+                jets = self.jets(x[start : start + CHUNK], y[start : start + CHUNK], orders)
                 n_jets = jets[0].value.size
                 for first in range(0, n_jets, BLOCK):
                     n = min(BLOCK, n_jets - first)
@@ -121,7 +121,7 @@ class FittedModel:
     def front_residual(self, x, y, n_x, n_y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residual of T n = ½ ρ g' h n at the front, and the size of its right side, all in Pa."""
         with double_precision():
-            jets = self._blended(x, y, Orders(1, 0))
+            jets = self.jets(x, y, Orders(1, 0))
             values = _front(self.model.rheology, jets, n_x, n_y)
         r_x, r_y, pressure = (np.asarray(v) * self.scales.stress for v in values)
         return r_x, r_y, pressure
@@ -167,7 +167,7 @@ class FittedModel:
         converted += [jet.scaled(1.0, np.log(u)) for jet, u in zip(jets[3:], units, strict=True)]
         return [jet.per(whole.length / scales.length) for jet in converted]
 
-    def _blended(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
+    def jets(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
         """Jets of u, v, h and the logarithms, blended by the windows, in the shelf's units."""
         if self.partition.n == 1:
             return self.of_region(0, x, y, orders)

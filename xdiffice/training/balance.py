@@ -19,7 +19,7 @@ FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
 MOMENTUM_AT_FIRST = 1 / 32  # of its weight
 MOMENTUM_GROWS = 15  # samples until momentum has all of it, and its residuals say anything
-VOLUMES_AT_FIRST = 5.0  # times their weight, until momentum has all of its own
+LEEWAY = (0.05, 2.0)  # of a logarithm around the first viscosity, first and last
 PENALTY_AT_FIRST = 1000.0  # times the weight that was given
 PENALTY_FALLS = 20  # samples until the rheology's penalty has the weight that was given
 CURBED_AFTER = 6  # samples: until then residuals are no outliers but on their way
@@ -28,16 +28,6 @@ _DATA, _EQUATIONS = ("x_velocity", "y_velocity", "thickness"), ("momentum", "fro
 _STEP = 2.0  # a weight changes by this factor at most from one sample to the next
 _PATIENCE = {"momentum": MOMENTUM_GROWS, "front": 0}  # samples
 _POWER = 0.25  # a residual follows its weight with delay
-
-
-def at_first(weights: Weights) -> Weights:
-    """Weights for the viscosity of a motion that has been fitted to data alone; see `Balance`."""
-    return weights._replace(
-        front=FRONT_AT_FIRST * weights.front,
-        roughness=max(weights.roughness, ROUGHNESS_AT_FIRST),
-        penalty=PENALTY_AT_FIRST * weights.penalty,
-        volumes=VOLUMES_AT_FIRST * weights.volumes,
-    )
 
 
 class Balance:
@@ -51,15 +41,9 @@ class Balance:
 
     Momentum begins with little weight, and roughness in proportion: the motion keeps to its data
     and gives up no more of them than it has to, instead of finding them again.
-
-    Parameters
-    ----------
-    strongest_momentum : float
-        Times its weight that momentum may get.
     """
 
-    def __init__(self, strongest_momentum: float = STRONGEST["momentum"]):
-        self._strongest = STRONGEST | {"momentum": strongest_momentum}
+    def __init__(self):
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
         self.curbs = Curbs()
         self._learned = 0  # samples
@@ -84,10 +68,16 @@ class Balance:
                 ratio = found / allowed if allowed > 0 else 0.0
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
-                    np.clip(self.factors[name] * change, 1.0, self._strongest[name])
+                    np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
                 )
         if self._learned > CURBED_AFTER:
             self.curbs = curbs(terms)
+
+    @property
+    def leeway(self) -> float:
+        """How far logarithms may be from what is known beforehand, without cost."""
+        grown = min(1.0, self._learned / MOMENTUM_GROWS)
+        return LEEWAY[0] + grown * (LEEWAY[1] - LEEWAY[0])
 
     def applied(self, weights: Weights) -> Weights:
         """Weights as they are now."""
@@ -100,7 +90,6 @@ class Balance:
             front=weights.front * self.factors["front"],
             roughness=max(weights.roughness, rough),
             penalty=weights.penalty * falling,
-            volumes=weights.volumes * VOLUMES_AT_FIRST**growing,
             interface_forces=weights.interface_forces * share,
         )
 

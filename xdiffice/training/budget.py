@@ -55,10 +55,15 @@ class Budget:
             seconds = self.seconds + share * max(self.seconds_left, 0.0)
         iterations = self.iterations + max(1, round(share * self.iterations_left))
         return Budget(
-            seconds, iterations, self.started, self.iterations, interrupted=self.interrupted
+            seconds,
+            iterations,
+            self.started,
+            self.iterations,
+            self.evaluations,
+            self.interrupted,
         )
 
     def spent(self, *parts: Budget) -> None:
         """Count parts of the work, done side by side: iterations are those of the longest."""
         self.iterations = max(part.iterations for part in parts)
-        self.evaluations += sum(part.evaluations for part in parts)
+        self.evaluations += sum(part.evaluations - self.evaluations for part in parts)

@@ -6,13 +6,17 @@ the clock and keeps the best parameters.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -104,6 +108,13 @@ def minimise(
     except KeyboardInterrupt:
         descent.interrupt()
     return Outcome(descent.best_theta, str(descent.stop_reason))
+
+
+@functools.cache
+def _compiling(device: Any) -> threading.Lock:
+    """Lock of a device: threads that need the same program wait for the first to compile it."""
+    del device
+    return threading.Lock()
 
 
 class Descent:
@@ -207,13 +218,15 @@ class Descent:
         started = time.monotonic()
         counts = (jnp.zeros((), jnp.int32) for _ in range(2))
         search = search._replace(**dict(zip(("steps", "evaluations"), counts, strict=True)))
-        self.search, terms = advance(self.objective, self.plan.family, search, sample, n)
+        first = math.isnan(self.seconds_per_step)
+        with _compiling(jax.config.jax_default_device) if first else contextlib.nullcontext():
+            self.search, terms = advance(self.objective, self.plan.family, search, sample, n)
         self.theta = np.array(self.search.point.theta)
         taken = int(self.search.steps)
         self.done += taken
         self.budget.iterations += taken
         self.budget.evaluations += int(self.search.evaluations)
-        if math.isnan(self.seconds_per_step):
+        if first:
             # The first call was mostly compilation, which is not the stage's share to pay.
             self.seconds_per_step, self.started = 0.0, time.monotonic()
         elif taken:

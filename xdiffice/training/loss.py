@@ -16,10 +16,8 @@ from xdiffice.model.fields import Model, Motion
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.scales import EquationUnits
 from xdiffice.physics.ssa import (
-    averaged_residual,
     front_residual,
     momentum_residual,
-    resistive_stress,
 )
 
 Array = jax.Array | np.ndarray  # all points of a shelf stay NumPy on the host; samples do not
@@ -46,10 +44,14 @@ class ThicknessBatch(NamedTuple):
 
 
 class InteriorBatch(NamedTuple):
-    """Nondimensional points at which the momentum balance is asked for."""
+    """Nondimensional points at which the momentum balance is asked for.
+
+    ``first`` are the logarithms of the rheology's fields as far as they are known beforehand.
+    """
 
     x: Array
     y: Array
+    first: tuple[Array, ...] = ()
 
 
 class FrontBatch(NamedTuple):
@@ -82,26 +84,14 @@ class InterfaceBatch(NamedTuple):
     weight: Array
 
 
-VOLUMES_CURB = 4.0  # means from half of ρ g' h0² / L on are outliers, of rifts and of corners
-
-
-class VolumeBatch(NamedTuple):
-    """Nondimensional centres and radii of discs over which the momentum balance is averaged."""
-
-    x: Array
-    y: Array
-    radius: Array
-
-
 class Batch(NamedTuple):
-    """All points of one evaluation of the loss; interfaces and volumes only where asked for."""
+    """All points of one evaluation of the loss; interfaces only where there are any."""
 
     velocity: VelocityBatch
     thickness: ThicknessBatch
     interior: InteriorBatch
     front: FrontBatch
     interface: InterfaceBatch | None = None
-    volumes: VolumeBatch | None = None
 
 
 class Shares(NamedTuple):
@@ -112,7 +102,6 @@ class Shares(NamedTuple):
     interior: Array | float
     front: Array | float
     interface: Array | float | None = None
-    volumes: Array | float | None = None
 
 
 def even_shares(batch: Batch) -> Shares:
@@ -134,7 +123,7 @@ class Weights(NamedTuple):
     interface_slopes: float = 0.0
     interface_viscosity: float = 0.0
     interface_forces: float = 0.0
-    volumes: float = 0.0
+    departure: float = 0.0
 
 
 class Curbs(NamedTuple):
@@ -158,6 +147,7 @@ class Sample(NamedTuple):
     units: EquationUnits
     weights: Weights
     curbs: Curbs = Curbs()
+    leeway: Array | float = 0.0  # of logarithms of fields, around what is known beforehand
 
 
 Terms = dict[str, Any]
@@ -213,7 +203,6 @@ class Motions(NamedTuple):
 
     interior: Motion
     front: Motion
-    volumes: Motion | None = None
 
 
 def motion_at_residual_points(
@@ -221,54 +210,10 @@ def motion_at_residual_points(
 ) -> Motions:
     """Velocity and thickness where the equations are asked for."""
     interior, front = batch.interior, batch.front
-    volumes = None
-    if batch.volumes is not None:
-        x, y = quadrature(batch.volumes)
-        volumes = model.motion_at(theta_motion, units, x, y, order=1)
     return Motions(
         model.motion_at(theta_motion, units, interior.x, interior.y, order=2),
         model.motion_at(theta_motion, units, front.x, front.y, order=1),
-        volumes,
     )
-
-
-# Points of a disc's quadrature, and the slope of a bump (1 - ρ²)² there, over its integral; scaled
-# so that, as by parts, its sum is 0 with a constant and -1 with a position.
-_SIDE = (np.arange(6) - 2.5) / 3
-_X, _Y = (axis[np.hypot(*np.meshgrid(_SIDE, _SIDE)) < 1] for axis in np.meshgrid(_SIDE, _SIDE))
-_BUMP = 1 - _X**2 - _Y**2
-_SLOPES = [-axis * _BUMP / np.sum(axis**2 * _BUMP) for axis in (_X, _Y)]
-
-
-def quadrature(volumes: VolumeBatch) -> tuple[Array, Array]:
-    """Positions at which volumes are evaluated, those of one volume side by side."""
-    x, y, radius = (array[:, None] for array in volumes)
-    return (x + radius * _X).ravel(), (y + radius * _Y).ravel()
-
-
-def _volume_terms(
-    model: Model, theta_viscosity: jax.Array, motion: Motion, batch: Batch, shares: Shares
-) -> Terms:
-    """Mean squares of the momentum residual's means over volumes.
-
-    They need first derivatives only. Second derivatives of a velocity with unresolved detail are
-    mostly noise, and noise is best explained by ice without viscosity.
-    """
-    volumes = batch.volumes
-    assert volumes is not None
-    x, y = quadrature(volumes)
-    fields = model.rheology_fields(theta_viscosity, x, y, order=0)
-    mu_h, mu_v = model.rheology.viscosities(fields, motion.u, motion.v)
-    stress = resistive_stress(motion.u, motion.v, mu_h.value, mu_v.value)
-    shape = (volumes.x.shape[0], _X.size)
-    slope_x, slope_y = (slope / volumes.radius[:, None] for slope in _SLOPES)
-    t_xx, t_xy, t_yy = (component.reshape(shape) for component in stress)
-    means = averaged_residual(motion.h.value.reshape(shape), (t_xx, t_xy, t_yy), (slope_x, slope_y))
-    square, share = sum(mean**2 for mean in means), jnp.asarray(shares.volumes)
-    return {
-        f"{axis}_volumes": jnp.sum(share * curbed(square, VOLUMES_CURB, of=mean**2))
-        for axis, mean in zip("xy", means, strict=True)
-    }
 
 
 def residuals(
@@ -283,7 +228,7 @@ def residuals(
     ``fields`` are those of the rheology at the interior points, if they are known already.
     """
     interior, front = batch.interior, batch.front
-    inside, edge, _ = motions
+    inside, edge = motions
     if fields is None:
         fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
     mu_h, mu_v = model.rheology.viscosities(fields, inside.u, inside.v)
@@ -302,8 +247,9 @@ def residual_terms(
     batch: Batch,
     shares: Shares,
     curbs: Curbs,
+    leeway: Array | float,
 ) -> Terms:
-    """Mean squares of the residuals and of the gradients of log μ; the mean of the penalty."""
+    """Mean squares of the residuals and of the gradients of log μ; means of what is not wanted."""
     interior = batch.interior
     fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
     terms = {}
@@ -319,9 +265,12 @@ def residual_terms(
         terms[f"x_{name}"] = jnp.sum(share * curbed(square, curb, of=x * x))
         terms[f"y_{name}"] = jnp.sum(share * curbed(square, curb, of=y * y))
     rough = sum((f.x**2 + f.y**2) / f.value**2 for f in fields)
-    if motions.volumes is not None:
-        terms |= _volume_terms(model, theta_viscosity, motions.volumes, batch, shares)
     terms["roughness"] = jnp.sum(shares.interior * rough)
+    if interior.first:
+        pairs = zip(fields, interior.first, strict=True)
+        away = (jnp.abs(jnp.log(field.value) - log) for field, log in pairs)
+        excess = sum(jnp.maximum(one - leeway, 0.0) ** 2 for one in away)
+        terms["departure"] = jnp.sum(shares.interior * excess)
     penalty = model.rheology.penalty(fields)
     if penalty is not None:
         terms["penalty"] = jnp.sum(shares.interior * penalty)

@@ -7,7 +7,6 @@ starting all at once, where a random velocity is best explained by ice without v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,6 @@ from xdiffice.model.fields import Model
 from xdiffice.training.blocks import in_blocks, suitable_number, summed
 from xdiffice.training.coupling import conditions
 from xdiffice.training.loss import (
-    Array,
-    Motions,
     Sample,
     Terms,
     even_shares,
@@ -43,54 +40,21 @@ class FitMotion:
         return total(terms, sample.weights), terms
 
 
-class Guess(NamedTuple):
-    """Nondimensional points, and the logarithms of the rheology's fields there."""
-
-    x: Array
-    y: Array
-    logs: tuple[Array, ...]
-
-
-@dataclass(frozen=True)
-class FitGuess:
-    """Viscosity to a guess of it, as a region has from the whole shelf."""
-
-    model: Model
-    name = "viscosity"
-
-    def __call__(self, theta_viscosity: jax.Array, guess: Guess) -> tuple[jax.Array, Terms]:
-        """Loss and its terms."""
-        found = self.model.logarithms(theta_viscosity, guess.x, guess.y, order=0)
-        pairs = zip(found, guess.logs, strict=True)
-        squares = [jnp.mean((log.value - one) ** 2) for log, one in pairs]
-        terms = {"guess": jnp.sum(jnp.stack(squares))}
-        return terms["guess"], terms
-
-
-class FrozenMotionSample(NamedTuple):
-    """A sample with the motion at its residual points, computed once."""
-
-    sample: Sample
-    motions: Motions
-
-
 @dataclass(frozen=True)
 class FitViscosity:
-    """Viscosity to the equations, with velocity and thickness held: linear in μ."""
+    """Viscosity to what is known of it beforehand; no derivatives, cheap."""
 
     model: Model
     name = "viscosity"
 
-    def __call__(
-        self, theta_viscosity: jax.Array, frozen: FrozenMotionSample
-    ) -> tuple[jax.Array, Terms]:
+    def __call__(self, theta_viscosity: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
-        sample = frozen.sample
-        batch, shares = sample.batch, even_shares(sample.batch)
-        terms = residual_terms(
-            self.model, theta_viscosity, frozen.motions, batch, shares, sample.curbs
-        )
-        return total(terms, sample.weights), terms
+        interior = sample.batch.interior
+        found = self.model.logarithms(theta_viscosity, interior.x, interior.y, order=0)
+        pairs = zip(found, interior.first, strict=True)
+        squares = [jnp.mean((log.value - first) ** 2) for log, first in pairs]
+        misfit = jnp.sum(jnp.stack(squares))
+        return misfit, {"first_viscosity": misfit}
 
 
 @dataclass(frozen=True)
@@ -103,15 +67,16 @@ class FitAll:
     def __call__(self, theta: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
         blocks = in_blocks(sample.batch, suitable_number(sample.batch))
-        return summed(self._share, theta, (sample.units, sample.weights, sample.curbs), blocks)
+        shared = (sample.units, sample.weights, sample.curbs, sample.leeway)
+        return summed(self._share, theta, shared, blocks)
 
     def _share(self, theta, shared, block):
         """Share of a block of points in the loss and its terms."""
-        (units, weights, curbs), (batch, shares) = shared, block
+        (units, weights, curbs, leeway), (batch, shares) = shared, block
         motion, viscosity = self.model.split(theta)
         motions = motion_at_residual_points(self.model, motion, batch, units)
         terms = misfit_terms(self.model, motion, batch, shares, curbs)
-        terms |= residual_terms(self.model, viscosity, motions, batch, shares, curbs)
+        terms |= residual_terms(self.model, viscosity, motions, batch, shares, curbs, leeway)
         if batch.interface is not None:
             found = conditions(self.model, theta, units, batch.interface.x, batch.interface.y)
             terms |= interface_terms(found, batch, shares, units)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -13,14 +14,14 @@ import numpy as np
 from xdiffice.model.fields import Model
 from xdiffice.model.precision import Precision
 from xdiffice.physics.scales import EquationUnits
-from xdiffice.training.balance import Balance, at_first
+from xdiffice.training.balance import Balance
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import (
+    Array,
     Batch,
     InterfaceBatch,
     Sample,
     Terms,
-    VolumeBatch,
     Weights,
     even_shares,
     misfit_squares,
@@ -29,7 +30,7 @@ from xdiffice.training.loss import (
     residual_terms,
     residuals,
 )
-from xdiffice.training.objectives import FitAll, FrozenMotionSample
+from xdiffice.training.objectives import FitAll
 from xdiffice.training.sampling import (
     Magnitudes,
     SampleSizes,
@@ -38,13 +39,6 @@ from xdiffice.training.sampling import (
     draw,
     draw_by_residual,
 )
-
-N_VOLUMES = 24  # in a sample
-# Times the weight of momentum in a region. What its networks do not resolve of a shear zone is left
-# over in the balance, and with more weight it would be explained by ice without viscosity.
-STRONGEST_IN_REGIONS = 2.0
-ROUGHNESS_OF_A_GUESS = 3e-4  # a weight: of a viscosity that means over volumes tell
-PENALTY_OF_A_GUESS = 0.1  # a weight: a guess of two viscosities is that of one
 
 
 @dataclass(frozen=True)
@@ -99,8 +93,6 @@ class Problem:
         Learns by what weights samples count.
     rng : numpy.random.Generator
         Decides.
-    volumes : VolumeBatch, optional
-        Discs within the region over which the momentum balance is averaged as well.
 
     Attributes
     ----------
@@ -116,68 +108,45 @@ class Problem:
         recipe: Recipe,
         recorder: Recorder,
         rng: np.random.Generator,
-        volumes: VolumeBatch | None = None,
     ):
         self.model, self.units, self.recipe, self.recorder = model, units, recipe, recorder
         self.rng = rng
         self.points = along_curve(points)
         self.interface: InterfaceBatch | None = None
-        self.volumes = volumes
-        self._balance = Balance() if volumes is None else Balance(STRONGEST_IN_REGIONS)
+        self._balance = Balance()
 
     def sample(self, _: np.ndarray | None = None) -> Sample:
         """Draw points with the weights that were given."""
         self.recorder.weigh(self.recipe.weights)
         batch = draw(self.points, self.recipe.sizes, self.rng)
-        batch = self._with_volumes(batch)
         return jax.device_put(Sample(batch, self.units, self.recipe.weights))
 
-    def frozen_sample(self, theta_motion: np.ndarray) -> FrozenMotionSample:
-        """Draw points for the viscosity of a motion that stays as it is."""
-        drawn = self.sample()
-        weights = at_first(drawn.weights)
-        if self.volumes is not None:  # these, not second derivatives, tell a first viscosity
-            weights = weights._replace(
-                momentum=0.0,
-                roughness=max(weights.roughness, ROUGHNESS_OF_A_GUESS),
-                penalty=max(weights.penalty, PENALTY_OF_A_GUESS),
-            )
-        drawn = drawn._replace(weights=weights)
-        self.recorder.weigh(drawn.weights)
-        return _freeze(self.model, jnp.asarray(theta_motion), drawn)
+    def know(self, logarithms: Callable[[Array, Array], tuple[np.ndarray, ...]]) -> None:
+        """Take over what is known beforehand of the rheology's fields, by position."""
+        interior = self.points.interior
+        first = tuple(log.astype(interior.x.dtype) for log in logarithms(interior.x, interior.y))
+        self.points = self.points._replace(interior=interior._replace(first=first))
 
     def balanced_sample(self, theta: np.ndarray) -> Sample:
         """Draw points for everything at once, with weights that follow from the residuals."""
         recipe, balance = self.recipe, self._balance
         by_residual = recipe.sampling == "residual"
         batch = (candidates if by_residual else draw)(self.points, recipe.sizes, self.rng)
-        batch = self._with_volumes(batch)
         drawn = jax.device_put(Sample(batch, self.units, recipe.weights, balance.curbs))
         found = _surveyed(self.model, jnp.asarray(theta), drawn)
         if self.recorder.rows and self.recorder.rows[-1]["stage"] == FitAll.name:
             balance.learn(found.terms, found.stresses)  # not before the first steps
         if by_residual:
             chosen = draw_by_residual(batch, recipe.sizes, self.rng, found.magnitudes)
-            batch = chosen._replace(volumes=batch.volumes)
-            drawn = drawn._replace(batch=jax.device_put(batch))
+            drawn = drawn._replace(batch=jax.device_put(chosen))
         if self.interface is not None:
             interface = jax.device_put(self.interface)
             drawn = drawn._replace(batch=drawn.batch._replace(interface=interface))
-        drawn = drawn._replace(weights=balance.applied(drawn.weights), curbs=balance.curbs)
+        drawn = drawn._replace(
+            weights=balance.applied(drawn.weights), curbs=balance.curbs, leeway=balance.leeway
+        )
         self.recorder.weigh(drawn.weights)
         return drawn
-
-    def _with_volumes(self, batch: Batch) -> Batch:
-        if self.volumes is None:
-            return batch
-        chosen = self.rng.integers(0, self.volumes.x.size, N_VOLUMES)
-        return batch._replace(volumes=VolumeBatch(*(array[chosen] for array in self.volumes)))
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _freeze(model, theta_motion, sample):
-    motions = motion_at_residual_points(model, theta_motion, sample.batch, sample.units)
-    return FrozenMotionSample(sample, motions)
 
 
 class Survey(NamedTuple):
@@ -198,8 +167,10 @@ def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
     theta_motion, theta_viscosity = model.split(theta)
     motions = motion_at_residual_points(model, theta_motion, batch, sample.units)
     terms = misfit_terms(model, theta_motion, batch, shares, sample.curbs)
-    terms |= residual_terms(model, theta_viscosity, motions, batch, shares, sample.curbs)
-    inside, edge, _ = motions
+    terms |= residual_terms(
+        model, theta_viscosity, motions, batch, shares, sample.curbs, sample.leeway
+    )
+    inside, edge = motions
     driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
     stresses = {"momentum": jnp.mean(driving), "front": jnp.mean((0.5 * edge.h.value) ** 2)}
     u, v, h = misfit_squares(model, theta_motion, batch)

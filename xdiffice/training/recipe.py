@@ -1,101 +1,155 @@
-"""How an inversion is trained: motion first, then viscosity, then both together.
+"""How an inversion is trained: motion first, then viscosity, then both, all regions side by side.
 
-The third stage starts with a fresh curvature: with that of the first two its steps are too long,
-and every iteration costs a second evaluation for the same progress.
+Motion is fitted to data, viscosity to what holds this motion in equilibrium (`equilibrium`). The
+third stage starts with a fresh curvature: with that of the first two its steps are too long, and
+every iteration costs a second evaluation for the same progress. It is a parallel Schwarz method: in
+a round every region takes as many steps as one sample lasts, against its neighbours as they were
+when the round began. Rounds do not depend on the order in which, or the device on which, regions
+are worked on.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from xdiffice.model.fields import Model
 from xdiffice.training.budget import Budget
-from xdiffice.training.loop import Plan, minimise
-from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity, FrozenMotionSample
+from xdiffice.training.coupling import Seams
+from xdiffice.training.loop import Descent, Plan, minimise
+from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity
 from xdiffice.training.problem import Problem, Recipe
+from xdiffice.training.team import Team
+
+LogarithmAt = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
+"""From a region and nondimensional positions in it to the logarithms of the rheology's fields."""
 
 
-def train(problem: Problem, budget: Budget) -> tuple[np.ndarray, str]:
-    """Train the networks of one region, or of a whole shelf, from scratch.
+def train(
+    problems: Sequence[Problem],
+    seams: Seams,
+    first_viscosity: Callable[[np.ndarray], LogarithmAt],
+    budget: Budget,
+) -> tuple[np.ndarray, str]:
+    """Train the networks of all regions from scratch.
 
     Parameters
     ----------
-    problem : Problem
-        What is asked of them.
+    problems : sequence of Problem
+        What is asked of each region; their samples have the same sizes.
+    seams : Seams
+        Where regions meet.
+    first_viscosity : callable
+        Makes a viscosity for the whole shelf, given all parameters, of which the motion is trained.
     budget : Budget
-        Limits.
+        Limits; iterations are those of every region.
 
     Returns
     -------
-    theta : ndarray, shape (model.n_parameters,)
+    theta : ndarray, shape (n_regions, model.n_parameters)
         Parameters.
     stop_reason : str
         ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
-        ``interrupted``.
+        ``interrupted``: that of the region which stopped last, or ``interrupted`` if one was.
     """
-    theta, reason = begin(problem, budget)
-    if reason == "interrupted":
-        return theta, reason
-    objective, plan = FitAll(problem.model), last_plan(problem.recipe, budget)
-    outcome = minimise(objective, theta, problem.balanced_sample, plan, budget, problem.recorder)
-    return outcome.theta, outcome.stop_reason
-
-
-def begin(problem: Problem, budget: Budget) -> tuple[np.ndarray, str]:
-    """Make the first two stages of `train`, which see less of the problem and cost little."""
-    model, recipe, recorder = problem.model, problem.recipe, problem.recorder
-    theta_motion, theta_viscosity = model.split(model.init(problem.rng).astype(recipe.dtype))
-    early = early_plan(recipe, budget)
-    motion = minimise(FitMotion(model), theta_motion, problem.sample, early, budget, recorder)
-    if motion.stop_reason == "interrupted":
-        return np.concatenate([motion.theta, theta_viscosity]), motion.stop_reason
-
-    def frozen_sample(_: np.ndarray | None = None) -> FrozenMotionSample:
-        return problem.frozen_sample(motion.theta)
-
+    model, recipe = problems[0].model, problems[0].recipe
+    team = Team(len(problems), recipe.dtype, budget)
+    thetas = np.stack([model.init(problem.rng).astype(recipe.dtype) for problem in problems])
+    n_motion = model.split(thetas[0])[0].size
+    stages = ((FitMotion(model), slice(0, n_motion)), (FitViscosity(model), slice(n_motion, None)))
     try:
-        frozen = frozen_sample()
-        theta_viscosity = best_constant(model, theta_viscosity, frozen)
+        for objective, part in stages:
+            if isinstance(objective, FitViscosity):
+                logarithms = first_viscosity(thetas)
+                for k, problem in enumerate(problems):
+                    problem.know(functools.partial(logarithms, k))
+            for k, theta in enumerate(_early(objective, thetas[:, part], problems, budget, team)):
+                thetas[k, part] = theta
+            if budget.interrupted.is_set():
+                return thetas, "interrupted"
+        return _rounds(thetas, problems, seams, budget, team)
     except KeyboardInterrupt:
-        return np.concatenate([motion.theta, theta_viscosity]), "interrupted"
-    viscosity = minimise(
-        FitViscosity(model), theta_viscosity, frozen_sample, early, budget, recorder
-    )
-    return np.concatenate([motion.theta, viscosity.theta]), viscosity.stop_reason
+        budget.interrupted.set()
+        return thetas, "interrupted"
+    finally:
+        team.close()
 
 
-def best_constant(
-    model: Model, theta_viscosity: np.ndarray, frozen: FrozenMotionSample
-) -> np.ndarray:
-    """Shift the logarithm of viscosity to where the equations are best fulfilled.
+def _early(objective, starts, problems: Sequence[Problem], budget: Budget, team: Team) -> list:
+    """Make one of the first two stages of all regions."""
+    parts = [budget.part(1.0) for _ in problems]
+    turns = team.turns(len(problems))
 
-    The initial network varies by about one; nondimensional viscosities lie between 1e-3 and 1.
-    """
-    shifts = np.linspace(-8.0, 1.0, 37)
-    n_fields = model.viscosity.n_outputs  # the output layer's biases are the last parameters
+    def minimised(k: int) -> np.ndarray:
+        problem, own = problems[k], parts[k]
+        plan = early_plan(problem.recipe, own, turns)
+        outcome = minimise(objective, starts[k], problem.sample, plan, own, problem.recorder)
+        if outcome.stop_reason == "interrupted":
+            budget.interrupted.set()
+        return outcome.theta
 
-    def shifted(shift):
-        return jnp.asarray(theta_viscosity).at[-n_fields:].add(shift)
-
-    losses = _losses(FitViscosity(model), jnp.stack([shifted(s) for s in shifts]), frozen)
-    return np.asarray(shifted(shifts[int(np.argmin(losses))]))
-
-
-@functools.partial(jax.jit, static_argnames="objective")
-def _losses(objective, thetas, frozen):
-    return jax.lax.map(lambda theta: objective(theta, frozen)[0], thetas)
+    thetas = team.map(minimised, range(len(problems)))
+    budget.spent(*parts)
+    return thetas
 
 
-def early_plan(recipe: Recipe, budget: Budget) -> Plan:
-    """Limits of each of the first two stages."""
+def _rounds(
+    starts: np.ndarray, problems: Sequence[Problem], seams: Seams, budget: Budget, team: Team
+) -> tuple[np.ndarray, str]:
+    """Make rounds of all regions, until every one has stopped."""
+    model, recipe = problems[0].model, problems[0].recipe
+    parts = [budget.part(1.0) for _ in problems]
+    descents = [
+        Descent(FitAll(model), start, last_plan(recipe, part), part, problem.recorder)
+        for start, part, problem in zip(starts, parts, problems, strict=True)
+    ]
+    pairs = list(zip(descents, problems, strict=True))
+
+    def meet() -> None:
+        """Show every region what its neighbours have at their interfaces."""
+        if len(problems) == 1:
+            return
+        targets = seams.targets(model, [descent.theta for descent in descents], recipe.dtype)
+        for problem, target in zip(problems, targets, strict=True):
+            problem.interface = target
+
+    def step(pair: tuple[Descent, Problem]) -> None:
+        descent, problem = pair
+        descent.use(problem.balanced_sample(descent.theta))
+
+    def conclude(pair: tuple[Descent, Problem]) -> None:
+        descent, problem = pair
+        if descent.stop_reason != "not_finite":
+            descent.conclude(problem.balanced_sample(descent.theta))
+
+    last = "interrupted"
+    try:
+        while going := [pair for pair in pairs if pair[0].stop_reason is None]:
+            meet()
+            team.map(step, going)
+            if budget.interrupted.is_set():
+                raise KeyboardInterrupt
+            last = next((d.stop_reason for d, _ in going if d.stop_reason), last)
+        meet()
+        team.map(conclude, pairs)
+        if budget.interrupted.is_set():
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        budget.interrupted.set()
+        last = "interrupted"
+        for descent in descents:
+            descent.interrupt()
+    budget.spent(*parts)
+    return np.stack([descent.best_theta for descent in descents]), last
+
+
+def early_plan(recipe: Recipe, budget: Budget, turns: int = 1) -> Plan:
+    """Limits of each of the first two stages, where a thread works on so many regions in turn."""
     iterations = min(recipe.stage_iterations, max(1, budget.max_iterations // 5))
     return Plan(
         iterations,
-        recipe.stage_share * budget.seconds_left,
+        recipe.stage_share * budget.seconds_left / turns,
         min(recipe.resample_every, max(1, iterations // 3)),
     )
 

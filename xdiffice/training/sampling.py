@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from xdiffice.training.loss import (
@@ -136,7 +137,7 @@ def _draw_by_residual(
 
 
 def _taken(points: Points, chosen: np.ndarray) -> Points:
-    return type(points)(*(array[chosen] for array in points))
+    return jax.tree.map(lambda array: array[chosen], points)
 
 
 def _along_hilbert_curve(x: Array, y: Array) -> np.ndarray:

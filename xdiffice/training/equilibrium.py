@@ -1,0 +1,258 @@
+"""A first viscosity, on finite elements: the one that holds a known motion in equilibrium.
+
+With velocity and thickness given the balance is linear in the viscosity, and what it says about
+the ice far from the front it says through all the ice in between. A network learns that slowly, by
+thousands of steps; a factorisation knows it at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse.linalg import splu
+
+from xdiffice.model.precision import double_precision
+from xdiffice.physics.jets import Jet
+from xdiffice.physics.rheology import Rheology
+from xdiffice.physics.ssa import resistive_stress
+
+NEAR_FRONT = 1.5  # cells, from a node to the front that it stands for
+CORNERS = 2  # nodes next to where walls begin, that are held as well: the stress is singular there
+MOST_STEPS = 12
+CONVERGED = 0.03  # root mean square of the last change of the logarithm
+LARGEST_CHANGE = 1.0  # of the logarithm at a node, in one step
+STRESS_ERROR = 0.02  # of ½ ρ g' h², that thickness and constants leave
+# What a strain rate that is wrong by its own root mean square, within a quarter of an element, and
+# what an error of the velocity allow |∇ log μ| to be.
+SHARPEST = 6.0  # per element
+STEEPEST = 0.5  # per half length of the shelf
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Velocity and thickness at the quadrature points of an `Elements`, nondimensional.
+
+    Parameters
+    ----------
+    u, v : Jet
+        Velocity with first derivatives, arrays of shape (n_elements, n_points).
+    h : ndarray, shape (n_elements, n_points)
+        Thickness.
+    velocity_error : float
+        What the velocity is wrong by.
+    """
+
+    u: Jet
+    v: Jet
+    h: np.ndarray
+    velocity_error: float
+
+
+class Elements:
+    """Square bilinear elements that cover a shelf.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (n_x,) and (n_y,)
+        Corners of the cells, ascending.
+    cells : ndarray of bool, shape (n_y - 1, n_x - 1)
+        Cells that belong to the shelf.
+    front : tuple of ndarray, shapes (m,)
+        x and y of points of the calving front. Nodes at the rim which are next to one of them are
+        free: there the sea pushes. All others at the rim are held by what lies behind.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, cells: np.ndarray, front: tuple[np.ndarray, np.ndarray]
+    ):
+        from scipy.spatial import cKDTree
+        from skfem import Basis, ElementQuad1, MeshQuad
+
+        row, column = np.nonzero(cells)
+        corner = row * x.size + column
+        corners = np.stack([corner, corner + 1, corner + x.size + 1, corner + x.size])
+        used, numbered = np.unique(corners, return_inverse=True)
+        self.shape, self.side = (y.size, x.size), float(x[1] - x[0])
+        self.used = used
+        places = np.stack([x[used % x.size], y[used // x.size]])
+        mesh = MeshQuad(places, numbered.reshape(corners.shape))
+        self._basis = Basis(mesh, ElementQuad1(), intorder=2)
+        held = np.zeros(used.size, bool)
+        held[mesh.boundary_nodes()] = True
+        if front[0].size:
+            distance, _ = cKDTree(np.column_stack(front)).query(places.T)
+            held &= distance > NEAR_FRONT * self.side
+            edges = mesh.facets[:, mesh.boundary_facets()]
+            for _ in range(CORNERS):
+                held[edges[:, held[edges].any(axis=0)]] = True
+        self._held = np.flatnonzero(held)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return self._basis.N
+
+    @cached_property
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of the quadrature points, shapes (n_elements, n_points)."""
+        x, y = np.asarray(self._basis.global_coordinates())
+        return x, y
+
+    @cached_property
+    def free(self) -> np.ndarray:
+        """Nodes at which forces are to be in balance."""
+        return np.setdiff1d(np.arange(self.n_nodes), self._held)
+
+    def at_points(self, nodal: np.ndarray) -> np.ndarray:
+        """Values at the quadrature points of a field that is given at the nodes."""
+        local = nodal[self._basis.element_dofs]
+        return sum(local[i][:, None] * self._shape[i] for i in range(4))
+
+    def filled(self, nodal: np.ndarray) -> np.ndarray:
+        """Return a field on all corners of the lattice; off the shelf, that of the nearest node."""
+        known = np.zeros(self.shape, bool)
+        known.ravel()[self.used] = True
+        values = np.zeros(self.shape)
+        values.ravel()[self.used] = nodal
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        return values[tuple(nearest)]
+
+    def vector(self, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
+        """∫ f · ∇φ for the shape function φ of every node."""
+        parts = [((f_x * gx + f_y * gy) * self._area).sum(-1) for gx, gy in self._slopes]
+        numbers = self._basis.element_dofs.ravel()
+        return np.bincount(numbers, np.concatenate(parts), self.n_nodes)
+
+    def stiffness(self, weight: np.ndarray) -> scipy.sparse.csr_matrix:
+        """∫ w ∇φ · ∇ψ for all pairs of nodes."""
+        slopes, area = self._slopes, weight * self._area
+        return self._matrix(
+            lambda i, j: ((slopes[i][0] * slopes[j][0] + slopes[i][1] * slopes[j][1]) * area).sum(
+                -1
+            )
+        )
+
+    def divergence(self, f_x: np.ndarray, f_y: np.ndarray) -> scipy.sparse.csr_matrix:
+        """∫ ψ f · ∇φ for all pairs of nodes, φ by rows and ψ by columns."""
+        along = [(f_x * gx + f_y * gy) * self._area for gx, gy in self._slopes]
+        return self._matrix(lambda i, j: (along[i] * self._shape[j]).sum(-1))
+
+    @cached_property
+    def _shape(self) -> list[np.ndarray]:
+        return [np.broadcast_to(np.asarray(phi), self._area.shape) for (phi,) in self._basis.basis]
+
+    @cached_property
+    def _slopes(self) -> list[np.ndarray]:
+        return [np.asarray(phi.grad) for (phi,) in self._basis.basis]
+
+    @property
+    def _area(self) -> np.ndarray:
+        return self._basis.dx
+
+    def _matrix(self, entry) -> scipy.sparse.csr_matrix:
+        numbers = self._basis.element_dofs
+        pairs = [(i, j) for i in range(4) for j in range(4)]
+        values = np.concatenate([entry(i, j) for i, j in pairs])
+        rows, columns = (np.concatenate([numbers[p[k]] for p in pairs]) for k in (0, 1))
+        return scipy.sparse.csr_matrix((values, (rows, columns)), (self.n_nodes, self.n_nodes))
+
+
+def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.ndarray:
+    """Return the logarithm of the viscosity that keeps a motion in equilibrium.
+
+    Least squares of the error in the constitutive law: of all stresses σ that are in balance, with
+    the sea at the front and with gravity, those are taken which differ least from the stress law's
+    own T, in units of what T is wrong by if the strain rates are wrong by as much everywhere:
+
+        min ∫ |h T - σ|² / c + λ ∫ |∇ log μ|²,   c = (2 μ h)² + (error of ½ h²)²
+
+    Gauss-Newton in log μ. The σ are eliminated: with Lagrange multipliers w, forces r that are out
+    of balance at the nodes count as rᵀ K⁻¹ r, K the stiffness of an elastic sheet as strong as c.
+
+    Parameters
+    ----------
+    elements : Elements
+        The shelf.
+    motion : Motion
+        What is known.
+    rheology : Rheology
+        Where it has several fields, all are given the same nondimensional value.
+
+    Returns
+    -------
+    ndarray, shape (elements.n_nodes,)
+    """
+    h, area = motion.h, elements._area
+    pressure = 0.5 * h**2
+    free, n = elements.free, elements.n_nodes
+    both = np.concatenate([free, n + free])
+    smooth = elements.stiffness(np.ones_like(h))
+    typical = _mean_square(motion, area)
+    weight = typical * (elements.side / SHARPEST) ** 2 + (motion.velocity_error / STEEPEST) ** 2
+    floor = (STRESS_ERROR * 2 * np.average(pressure, weights=area)) ** 2 / typical
+    log = np.full(n, np.log(np.average(h, weights=area) / (8 * np.sqrt(typical))))
+    if not free.size:
+        return log
+    for _ in range(MOST_STEPS):
+        (t_xx, t_xy, t_yy), (d_xx, d_xy, d_yy), mu = _stresses(
+            rheology, elements.at_points(log), motion
+        )
+        forces = np.concatenate(
+            [
+                elements.vector(h * t_xx - pressure, h * t_xy),
+                elements.vector(h * t_xy, h * t_yy - pressure),
+            ]
+        )[both]
+        change = scipy.sparse.vstack(
+            [elements.divergence(h * d_xx, h * d_xy), elements.divergence(h * d_xy, h * d_yy)]
+        ).tocsr()[both]
+        sheet = elements.stiffness((2 * mu * h) ** 2 + floor)[free][:, free]
+        system = scipy.sparse.bmat(
+            [
+                [scipy.sparse.block_diag([sheet, sheet]), -change],
+                [change.T, weight * smooth + 1e-9 * scipy.sparse.eye(n)],
+            ]
+        ).tocsc()
+        right = np.concatenate([forces, -weight * (smooth @ log)])
+        # Symmetric but for signs, with definite blocks: no pivoting needed.
+        factors = splu(
+            system,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+        step = np.clip(factors.solve(right)[both.size :], -LARGEST_CHANGE, LARGEST_CHANGE)
+        log = log + step
+        if np.sqrt(np.mean(step**2)) < CONVERGED:
+            break
+    return log
+
+
+def _mean_square(motion: Motion, area: np.ndarray) -> float:
+    """Mean square of the strain rate."""
+    u, v = motion.u, motion.v
+    square = u.x**2 + v.y**2 + u.x * v.y + 0.25 * (u.y + v.x) ** 2
+    return max(float(np.average(square, weights=area)), np.finfo(float).tiny)
+
+
+def _stresses(rheology: Rheology, log: np.ndarray, motion: Motion):
+    """T, its derivative by the logarithm of the fields, and the mean viscosity."""
+
+    def stress(log):
+        fields = (Jet(jnp.exp(log)),) * len(rheology.fields)
+        mu_h, mu_v = rheology.viscosities(fields, motion.u, motion.v)
+        return resistive_stress(motion.u, motion.v, mu_h.value, mu_v.value), mu_h.value
+
+    with double_precision():
+        (stresses, mu), (changes, _) = jax.jvp(stress, (log,), (np.ones_like(log),))
+    return (
+        tuple(np.asarray(t) for t in stresses),
+        tuple(np.asarray(d) for d in changes),
+        np.asarray(mu),
+    )
