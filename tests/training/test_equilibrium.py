@@ -154,6 +154,23 @@ def test_noise_is_smoothed_where_it_is_known():
     assert errors[1] < 0.7 * errors[0]
 
 
+def test_ice_that_is_said_to_move_against_the_sea_is_not_taken_for_water():
+    """No viscosity explains a front that closes up: what lies around it goes on."""
+    elements = square(24, sea_to_the_right(24))
+    x, y = elements.points
+    motion, _ = spreading(x, y)
+    patch = np.hypot(x - 1, y) < 0.2
+    u, v = (
+        Jet(jet.value, *(np.where(patch, -part, part) for part in jet[1:3]))
+        for jet in (motion.u, motion.v)
+    )
+    found = equilibrium(elements, Motion(u, v, motion.h, 0.02), Isotropic())
+    away = found - spreading(*nodes(elements))[1]
+    assert np.abs(away).max() < np.log(30)
+    far = np.hypot(nodes(elements)[0] - 1, nodes(elements)[1]) > 0.5
+    assert np.sqrt(np.mean(away[far] ** 2)) < 0.1
+
+
 def test_the_sea_pushes_at_the_front_only_and_not_in_its_corners():
     n = 12
     elements = square(n, sea_to_the_right(n))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +115,14 @@ class Elements:
         local = nodal[self._basis.element_dofs]
         return sum(local[i][:, None] * self._shape[i] for i in range(4))
 
+    def gradient(self, nodal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ∂x and ∂y, at the quadrature points, of a field that is given at the nodes."""
+        local = nodal[self._basis.element_dofs][..., None]
+        return (
+            sum(value * slope[0] for value, slope in zip(local, self._slopes, strict=True)),
+            sum(value * slope[1] for value, slope in zip(local, self._slopes, strict=True)),
+        )
+
     def filled(self, nodal: np.ndarray) -> np.ndarray:
         """Return a field on all corners of the lattice; off the shelf, that of the nearest node."""
         known = np.zeros(self.shape, bool)
@@ -166,14 +175,18 @@ class Elements:
 def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.ndarray:
     """Return the logarithm of the viscosity that keeps a motion in equilibrium.
 
-    Least squares of the error in the constitutive law: of all stresses σ that are in balance, with
-    the sea at the front and with gravity, those are taken which differ least from the stress law's
-    own T, in units of what T is wrong by if the strain rates are wrong by as much everywhere:
+    Least error in the constitutive law (Ladevèze & Leguillon 1983, doi 10.1137/0720033; Kohn &
+    Vogelius 1987, doi 10.1002/cpa.3160400605): of all stresses σ that are in balance, with the sea
+    at the front and with gravity, those are taken which differ least from the stress law's own T,
 
-        min ∫ |h T - σ|² / c + λ ∫ |∇ log μ|²,   c = (2 μ h)² + (error of ½ h²)²
+        min ∫ |h T - σ|² / c + λ ∫ |∇ log μ|²,   c = 2 μ h <2 μ h> + (error of ½ h²)²
 
-    Gauss-Newton in log μ. The σ are eliminated: with Lagrange multipliers w, forces r that are out
-    of balance at the nodes count as rᵀ K⁻¹ r, K the stiffness of an elastic sheet as strong as c.
+    c depends on μ and is varied with it. Were it held, errors of the strain rate, by which T is
+    always too large, would be explained by soft ice; were it (2 μ h)², by stiff ice.
+
+    Gauss-Newton in log μ. The σ are eliminated: with Lagrange multipliers w, h T - σ is c ∇w, and
+    forces r that are out of balance at the nodes count as rᵀ K⁻¹ r, K the stiffness of an elastic
+    sheet as strong as c.
 
     Parameters
     ----------
@@ -199,20 +212,22 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
     log = np.full(n, np.log(np.average(h, weights=area) / (8 * np.sqrt(typical))))
     if not free.size:
         return log
+    excess: list[np.ndarray] | None = None  # h T - σ
     for _ in range(MOST_STEPS):
-        (t_xx, t_xy, t_yy), (d_xx, d_xy, d_yy), mu = _stresses(
-            rheology, elements.at_points(log), motion
-        )
-        forces = np.concatenate(
-            [
-                elements.vector(h * t_xx - pressure, h * t_xy),
-                elements.vector(h * t_xy, h * t_yy - pressure),
-            ]
-        )[both]
+        law = _law(rheology, elements.at_points(log), motion)
+        stiff = 2 * h * np.average(2 * law.mu * h, weights=area)
+        strength = stiff * law.mu + floor
+        stress, slope = ([h * part for part in parts] for parts in (law.stress, law.slope))
+        if excess is not None:
+            softer = 0.5 * stiff * law.mu_slope / strength
+            slope = [s - softer * e for s, e in zip(slope, excess, strict=True)]
+        gravity = (-pressure, 0.0, 0.0, -pressure)
+        net = [s + g for s, g in zip(stress, gravity, strict=True)]
+        forces = np.concatenate([elements.vector(*net[:2]), elements.vector(*net[2:])])[both]
         change = scipy.sparse.vstack(
-            [elements.divergence(h * d_xx, h * d_xy), elements.divergence(h * d_xy, h * d_yy)]
+            [elements.divergence(*slope[:2]), elements.divergence(*slope[2:])]
         ).tocsr()[both]
-        sheet = elements.stiffness((2 * mu * h) ** 2 + floor)[free][:, free]
+        sheet = elements.stiffness(strength)[free][:, free]
         system = scipy.sparse.bmat(
             [
                 [scipy.sparse.block_diag([sheet, sheet]), -change],
@@ -227,7 +242,11 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
             diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         )
-        step = np.clip(factors.solve(right)[both.size :], -LARGEST_CHANGE, LARGEST_CHANGE)
+        multipliers, change_of_log = np.split(factors.solve(right), [both.size])
+        w = np.zeros((2, n))
+        w[:, free] = multipliers.reshape(2, -1)
+        excess = [strength * part for one in w for part in elements.gradient(one)]
+        step = np.clip(change_of_log, -LARGEST_CHANGE, LARGEST_CHANGE)
         log = log + step
         if np.sqrt(np.mean(step**2)) < CONVERGED:
             break
@@ -241,18 +260,24 @@ def _mean_square(motion: Motion, area: np.ndarray) -> float:
     return max(float(np.average(square, weights=area)), np.finfo(float).tiny)
 
 
-def _stresses(rheology: Rheology, log: np.ndarray, motion: Motion):
-    """T, its derivative by the logarithm of the fields, and the mean viscosity."""
+class _Law(NamedTuple):
+    """What the stress law says at points, and its derivatives by the logarithm of the fields."""
 
+    stress: tuple[np.ndarray, ...]  # T_xx, T_xy, T_yx, T_yy
+    slope: tuple[np.ndarray, ...]
+    mu: np.ndarray  # horizontal
+    mu_slope: np.ndarray
+
+
+def _law(rheology: Rheology, log: np.ndarray, motion: Motion) -> _Law:
     def stress(log):
         fields = (Jet(jnp.exp(log)),) * len(rheology.fields)
         mu_h, mu_v = rheology.viscosities(fields, motion.u, motion.v)
         return resistive_stress(motion.u, motion.v, mu_h.value, mu_v.value), mu_h.value
 
     with double_precision():
-        (stresses, mu), (changes, _) = jax.jvp(stress, (log,), (np.ones_like(log),))
-    return (
-        tuple(np.asarray(t) for t in stresses),
-        tuple(np.asarray(d) for d in changes),
-        np.asarray(mu),
+        values, slopes = jax.jvp(stress, (log,), (np.ones_like(log),))
+    ((t_xx, t_xy, t_yy), mu), ((d_xx, d_xy, d_yy), mu_slope) = jax.tree.map(
+        np.asarray, (values, slopes)
     )
+    return _Law((t_xx, t_xy, t_xy, t_yy), (d_xx, d_xy, d_xy, d_yy), mu, mu_slope)
