@@ -1,0 +1,118 @@
+"""Where a shelf ends in the open ocean: its calving front, from a raster of ocean and shelf.
+
+It hands on `FrontPoints`: positions, evenly spaced along the front, and outward unit normals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xdiffice.errors import DataValuesError
+from xdiffice.observations.points import FrontPoints
+
+SMOOTHING = 2.5
+"""Standard deviation of the Gaussian that rounds the steps of pixels, in pixels. A front of radius
+R moves inwards by its square over 2 R; directions of normals gain from it."""
+
+REACH = 3.0
+"""How far, in pixels, the smoothed front may be from the shelf that it belongs to."""
+
+
+def open_ocean(ocean: np.ndarray) -> np.ndarray:
+    """Return the ocean without polynyas and rifts that the ice surrounds.
+
+    Parameters
+    ----------
+    ocean : ndarray of bool, shape (n_y, n_x)
+        Water. What reaches the edge of the raster is open ocean.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_y, n_x)
+    """
+    from scipy.ndimage import label
+
+    parts, _ = label(ocean)
+    rim = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    return np.isin(parts, np.unique(rim[rim > 0]))
+
+
+def calving_front(
+    x: np.ndarray,
+    y: np.ndarray,
+    shelf: np.ndarray,
+    ocean: np.ndarray,
+    spacing: float | None = None,
+) -> FrontPoints:
+    """Find the calving front of a shelf.
+
+    The line where the smoothed share of open ocean is one half, as far as the ice behind it is
+    that of the shelf; normals are the direction in which the share rises.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (n_x,) and (n_y,)
+        Centres of the pixels, m, rising or falling.
+    shelf : ndarray of bool, shape (n_y, n_x)
+        Floating ice of one shelf.
+    ocean : ndarray of bool, shape (n_y, n_x)
+        Water. What does not reach the edge of the raster (a polynya, a rift) is no ocean.
+    spacing : float, optional
+        Distance of points along the front, m. By default that of the pixels.
+
+    Returns
+    -------
+    FrontPoints
+        Line after line, where the front has several parts.
+
+    Raises
+    ------
+    DataValuesError
+        If the shelf does not meet the open ocean.
+    """
+    from contourpy import contour_generator
+    from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+
+    order_x, order_y = np.argsort(x), np.argsort(y)
+    x, y = x[order_x], y[order_y]
+    shelf, ocean = (mask[np.ix_(order_y, order_x)] for mask in (shelf, ocean))
+    ocean = open_ocean(ocean)
+    step_x, step_y = (float(np.median(np.diff(axis))) for axis in (x, y))
+    share = gaussian_filter(ocean.astype(np.float64), SMOOTHING, mode="nearest")
+    lines = contour_generator(x, y, share).lines(0.5)
+    pieces = [_resampled(line, spacing or max(step_x, step_y)) for line in lines]
+    if not pieces or not shelf.any():
+        raise _no_front()
+    at_x, at_y = np.concatenate(pieces).T
+    place = np.stack(
+        [np.interp(at, axis, np.arange(axis.size)) for at, axis in ((at_y, y), (at_x, x))]
+    )
+    row, column = distance_transform_edt(ocean, return_distances=False, return_indices=True)
+    nearest = tuple(np.rint(place).astype(int))
+    behind = shelf[row[nearest], column[nearest]]
+    beyond = distance_transform_edt(~shelf)[nearest]
+    slope_y, slope_x = (
+        map_coordinates(slope, place, order=1, mode="nearest")
+        for slope in np.gradient(share, step_y, step_x)
+    )
+    length = np.hypot(slope_x, slope_y)
+    kept = behind & (beyond <= REACH) & (length > 0)
+    if not kept.any():
+        raise _no_front()
+    n_x, n_y = slope_x[kept] / length[kept], slope_y[kept] / length[kept]
+    return FrontPoints(at_x[kept], at_y[kept], n_x, n_y)
+
+
+def _resampled(line: np.ndarray, spacing: float) -> np.ndarray:
+    """Return points at even distances along a line, shape (n, 2)."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    number = max(1, round(along[-1] / spacing))
+    at = (np.arange(number) + 0.5) * (along[-1] / number)
+    return np.column_stack([np.interp(at, along, part) for part in line.T])
+
+
+def _no_front() -> DataValuesError:
+    return DataValuesError(
+        "no calving front: the shelf does not meet the open ocean anywhere on this raster. Give a "
+        "larger bbox if the ocean was cut off, or positions and normals with front="
+    )
