@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .inverter import SSAViscosityInverter
     from .observations.readers import open_diffice_mat
     from .observations.report import report
+    from .observations.shelf import assemble
     from .physics.jets import Jet
     from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
 
@@ -60,6 +61,7 @@ __all__ = [
     "UnitsError",
     "VariableNotFoundError",
     "XdifficeError",
+    "assemble",
     "errors",
     "open_diffice_mat",
     "report",
@@ -76,6 +78,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Quantity": ("physics.rheology", "Quantity"),
     "Rheology": ("physics.rheology", "Rheology"),
     "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
+    "assemble": ("observations.shelf", "assemble"),
     "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
     "report": ("observations.report", "report"),
     "synthetic": ("synthetic", None),

@@ -5,10 +5,13 @@ It hands on `FrontPoints`: positions, evenly spaced along the front, and outward
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from xdiffice.errors import DataValuesError
 from xdiffice.observations.points import FrontPoints
+from xdiffice.observations.values import count
 
 SMOOTHING = 2.5
 """Standard deviation of the Gaussian that rounds the steps of pixels, in pixels. A front of radius
@@ -16,6 +19,9 @@ R moves inwards by its square over 2 R; directions of normals gain from it."""
 
 REACH = 3.0
 """How far, in pixels, the smoothed front may be from the shelf that it belongs to."""
+
+NEW_LINE = 10.0
+"""From so many times the usual distance on, the next point of a line begins another one."""
 
 
 def open_ocean(ocean: np.ndarray) -> np.ndarray:
@@ -80,7 +86,7 @@ def calving_front(
     step_x, step_y = (float(np.median(np.diff(axis))) for axis in (x, y))
     share = gaussian_filter(ocean.astype(np.float64), SMOOTHING, mode="nearest")
     lines = contour_generator(x, y, share).lines(0.5)
-    pieces = [_resampled(line, spacing or max(step_x, step_y)) for line in lines]
+    pieces = [_resampled(np.asarray(line), spacing or max(step_x, step_y)) for line in lines]
     if not pieces or not shelf.any():
         raise _no_front()
     at_x, at_y = np.concatenate(pieces).T
@@ -101,6 +107,57 @@ def calving_front(
         raise _no_front()
     n_x, n_y = slope_x[kept] / length[kept], slope_y[kept] / length[kept]
     return FrontPoints(at_x[kept], at_y[kept], n_x, n_y)
+
+
+def normals_of_line(
+    x: np.ndarray,
+    y: np.ndarray,
+    is_ice: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    pixel: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit normals of a front that is given as a line, pointing out of the ice.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,)
+        Points in their order along the front, m. Where two are more than ten times as far apart as
+        most are, another line begins.
+    is_ice : callable
+        Tells for positions whether they are ice.
+    pixel : float
+        How fine that is known, m.
+
+    Returns
+    -------
+    n_x, n_y : ndarray, shape (n,)
+
+    Raises
+    ------
+    DataValuesError
+        If there are fewer than three points, or a line has one point only.
+    """
+    if x.size < 3:
+        raise DataValuesError(f"a front of {count(x.size, 'point')} has no direction; give normals")
+    step = np.hypot(np.diff(x), np.diff(y))
+    ends = np.flatnonzero(step > NEW_LINE * np.median(step)) + 1
+    n_x, n_y = np.empty_like(x), np.empty_like(y)
+    for part in np.split(np.arange(x.size), ends):
+        if part.size < 2:
+            raise DataValuesError(
+                f"the front has a single point at x {x[part[0]]:.6g} m, y {y[part[0]]:.6g} m, far "
+                "from all others: it has no direction; drop it, or give normals"
+            )
+        along_x, along_y = np.gradient(x[part]), np.gradient(y[part])
+        length = np.hypot(along_x, along_y)
+        out_x, out_y = -along_y / length, along_x / length
+        inside = np.zeros(part.size)
+        for away in (1.0, 2.0, 4.0):
+            reach_x, reach_y = away * pixel * out_x, away * pixel * out_y
+            inside += is_ice(x[part] + reach_x, y[part] + reach_y)
+            inside -= is_ice(x[part] - reach_x, y[part] - reach_y)
+        side = -1.0 if inside.sum() > 0 else 1.0
+        n_x[part], n_y[part] = side * out_x, side * out_y
+    return n_x, n_y
 
 
 def _resampled(line: np.ndarray, spacing: float) -> np.ndarray:

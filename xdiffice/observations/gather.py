@@ -107,7 +107,7 @@ def gather(
         If speed or thickness are out of the range of ice shelves, or normals look turned around.
     """
     found = survey(dataset, thickness, mask, front, variables, units)
-    observations = assemble(found)
+    observations = observations_from(found)
     raise_problems(found.problems)
     assert observations is not None
     for sentence in found.warnings:
@@ -115,7 +115,7 @@ def gather(
     return observations
 
 
-def assemble(found: Survey) -> Observations | None:
+def observations_from(found: Survey) -> Observations | None:
     """Make Observations of a survey; None, and `found.problems`, where that cannot be done."""
     velocity = thickness = front = domain = ice = None
     with found.collect():

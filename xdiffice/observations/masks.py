@@ -17,6 +17,7 @@ from xdiffice.observations.units import factor
 from xdiffice.observations.values import decode
 
 _FLOATING = re.compile(r"float|shelf", re.IGNORECASE)
+_WATER = re.compile(r"ocean|(^|_)(sea|open_water|water)$", re.IGNORECASE)
 _NOT_FLOATING = re.compile(r"ground|(^|_)(non?|not|un)[_-]?(float|shelf|ice)", re.IGNORECASE)
 
 
@@ -72,8 +73,19 @@ def floating(values: np.ndarray, attrs: Mapping, name: str, units: str | None) -
     return np.where(valid, fraction, 0.0) > 0.5
 
 
+def water(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray | None:
+    """Tell for each value of a mask whether it is water; None where its flags do not say.
+
+    Parameters are those of `floating`.
+    """
+    if "flag_meanings" not in attrs:
+        return None
+    chosen = [i for i, meaning in enumerate(_meanings(attrs)) if _WATER.search(meaning)]
+    return _flagged(np.asarray(values), attrs, name, chosen) if chosen else None
+
+
 def _by_flags(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray:
-    meanings = str(attrs["flag_meanings"]).replace(",", " ").split()
+    meanings = _meanings(attrs)
     chosen = [i for i, meaning in enumerate(meanings) if _means_floating(meaning)]
     if not chosen and _FLOATING.search(name):  # flags of a mask that is itself of floating ice
         chosen = [i for i, meaning in enumerate(meanings) if meaning.lower() in {"ice", "yes"}]
@@ -83,6 +95,16 @@ def _by_flags(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray:
             f"{', '.join(meanings)}. Pass a boolean mask, for example "
             f"mask=ds[{name!r}] == 3, or variables={{'mask': None}} to use none"
         )
+    return _flagged(values, attrs, name, chosen)
+
+
+def _meanings(attrs: Mapping) -> list[str]:
+    return str(attrs["flag_meanings"]).replace(",", " ").split()
+
+
+def _flagged(values: np.ndarray, attrs: Mapping, name: str, chosen: list[int]) -> np.ndarray:
+    """Tell which values have one of the flags with these numbers."""
+    meanings = _meanings(attrs)
     flags = {key: _numbers(attrs[key]) for key in ("flag_values", "flag_masks") if key in attrs}
     if not flags or any(len(numbers) != len(meanings) for numbers in flags.values()):
         raise DataValuesError(

@@ -14,10 +14,10 @@ import numpy as np
 
 from xdiffice.errors import XdifficeError
 from xdiffice.observations.axes import point_spacing
-from xdiffice.observations.gather import assemble
+from xdiffice.observations.gather import observations_from
 from xdiffice.observations.points import Observations
 from xdiffice.observations.survey import Field, Survey, survey
-from xdiffice.observations.variables import FRONT_ROLES, ROLES, Explicit
+from xdiffice.observations.variables import FRONT_ROLES, SHELF_ROLES, Explicit
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 
 _REQUIRED = ("x_velocity", "y_velocity", "thickness", *FRONT_ROLES)
@@ -163,11 +163,11 @@ def report(
     observations = None
     try:
         found = survey(dataset, thickness, mask, front, variables, units)
-        observations = assemble(found)
+        observations = observations_from(found)
     except Exception as error:  # a report of what is wrong must not itself go wrong
         found.problem(XdifficeError(f"the Dataset cannot be read: {type(error).__name__}: {error}"))
     return Report(
-        tuple(_variable(role, found.fields.get(role)) for role in ROLES),
+        tuple(_variable(role, found.fields.get(role)) for role in SHELF_ROLES),
         _numbers(found, observations),
         tuple(dict.fromkeys(found.notes)),
         tuple(str(problem) for problem in found.problems),

@@ -6,7 +6,7 @@ values, and all problems met on the way, so that `gather` can raise them and `re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,9 @@ from xdiffice.observations.units import factor, magnitude, units_of
 from xdiffice.observations.values import decode, squeeze
 from xdiffice.observations.variables import (
     FRONT_ROLES,
+    MASK_ROLES,
     ROLES,
+    SHELF_ROLES,
     Explicit,
     check_roles,
     find,
@@ -94,9 +96,13 @@ class Field:
 
 @dataclass
 class Survey:
-    """Fields by role, and what was noticed: problems (raised), warnings (warned), notes."""
+    """Fields by role, roles that nothing plays, and what was noticed.
+
+    Problems are to be raised, warnings to be warned of, notes to be told.
+    """
 
     fields: dict[str, Field] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
     problems: list[XdifficeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -137,6 +143,27 @@ def survey(
 
     Lazy arrays are computed together, once. Nothing is raised: see `Survey.problems`.
     """
+    result = search(dataset, thickness, mask, front, variables, units)
+    missing = [role for role in FRONT_ROLES if role in result.absent]
+    if missing:
+        result.problem(front_missing(missing))
+    load(result)
+    return result
+
+
+def search(
+    dataset: xr.Dataset,
+    thickness: Source = None,
+    mask: Source = None,
+    front: Source = None,
+    variables: Explicit | None = None,
+    units: Mapping[str, str] | None = None,
+    roles: Sequence[str] = SHELF_ROLES,
+) -> Survey:
+    """Find what an inversion needs and load nothing; parameters as in `gather`.
+
+    A front that is not there is no problem yet.
+    """
     result = Survey()
     with result.collect():
         check_roles(variables)
@@ -146,8 +173,7 @@ def survey(
         return result
     with result.collect():
         _check_units_keys(sources, units)
-    searched = []
-    for role in ROLES:
+    for role in roles:
         with result.collect():
             found = find(sources[role], role, variables)
             if found is not None:
@@ -155,14 +181,11 @@ def survey(
                 result.fields[role] = Field(role, name, data, data[name])
             elif role in ("x_velocity", "y_velocity", "thickness"):
                 raise not_found(sources[role], role)
-            searched.append(role)
-    missing = [role for role in FRONT_ROLES if role in searched and role not in result.fields]
-    if missing:
-        result.problem(front_missing(missing))
+            else:
+                result.absent.append(role)
     _drop_single_velocity_error(result)
     for one in result.fields.values():
         _describe(result, one, units)
-    _load(result)
     return result
 
 
@@ -198,6 +221,7 @@ def _sources(
     sources = {role: [dataset] for role in ROLES}
     sources["thickness"] = sources["thickness_error"] = base[-1:]
     sources["mask"] = [given["mask"]] if "mask" in given else base
+    sources["land_ice"] = [*([given["mask"]] if "mask" in given else []), *base]
     for role in FRONT_ROLES:
         sources[role] = [given["front"]] if "front" in given else base
     return sources
@@ -251,7 +275,7 @@ def _describe(result: Survey, one: Field, units: Mapping[str, str] | None) -> No
     row = ROLES[one.role]
     with result.collect():
         one.units = units_of(one.array, one.name, one.role, units, result.notes)
-        if one.role == "mask":
+        if one.role in MASK_ROLES:
             one.factor = 1.0
         elif row.si == "1" and (one.units is None or not one.units.strip()):
             one.factor = 1.0  # a unit vector may go without units
@@ -284,7 +308,7 @@ def _like_parent(one: Field, parent: Field) -> xr.DataArray:
     return xr.DataArray(own.set_dims(dict(parent.squeezed.sizes)).transpose(*dims))
 
 
-def _load(result: Survey) -> None:
+def load(result: Survey) -> None:
     """Load all values and coordinates, lazy ones in one computation, and decode them."""
     import dask
 
@@ -303,7 +327,7 @@ def _load(result: Survey) -> None:
             one.stored_x, one.stored_y = np.asarray(next(computed)), np.asarray(next(computed))
             with result.collect():
                 one.grid = load_grid(one.axes, one.stored_x, one.stored_y)
-        if one.role == "mask":
+        if one.role in MASK_ROLES:
             one.values = stored
             continue
         with result.collect():

@@ -109,6 +109,13 @@ ROLES: dict[str, Role] = {
         name=r"mask|ice_?mask|(ice_?)?shelf_?mask|floating(_?ice)?(_?mask)?|sftflf",
         hint="standard_name 'floating_ice_shelf_area_fraction', or a name such as 'mask'",
     ),
+    "land_ice": Role(
+        meaning="mask of all ice, grounded or floating",
+        si="1",
+        standard_name=r"land_ice_area_fraction",
+        name=r"land_?ice|sftgif",
+        hint="standard_name 'land_ice_area_fraction', or a name such as 'landice', 'sftgif'",
+    ),
     "x_velocity_error": _velocity_error("x", "u"),
     "y_velocity_error": _velocity_error("y", "v"),
     "thickness_error": Role(
@@ -128,6 +135,10 @@ ROLES: dict[str, Role] = {
 """All roles, in the order in which they are searched and reported."""
 
 FRONT_ROLES = ("x_front", "y_front", "x_normal", "y_normal")
+
+MASK_ROLES = ("mask", "land_ice")
+SHELF_ROLES = tuple(role for role in ROLES if role != "land_ice")
+"""What an inversion reads; the mask of all ice tells only where the ocean is."""
 
 _ERROR_LIKE = re.compile(r"err|std|sigma|unc|stat", re.IGNORECASE)
 
@@ -251,7 +262,7 @@ def _may_play(dataset: xr.Dataset, name: Hashable, role: str) -> bool:
     """
     if not isinstance(name, str) or name in dataset.dims:
         return False
-    return role == "mask" or dataset.variables[name].dtype != bool
+    return role in MASK_ROLES or dataset.variables[name].dtype != bool
 
 
 def _by_standard_name(dataset: xr.Dataset, role: str) -> list[str]:

@@ -1,0 +1,311 @@
+"""Small files with the headers of real products, all of one shelf whose viscosity is known.
+
+Ice that spreads evenly, u = a x and v = a y, is in balance whatever its thickness and wherever it
+ends, with μ = ρ g' h / (12 a). dtypes, orders of rows, fill values, flags and odd attributes are
+those of the products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from xdiffice.physics.constants import SECONDS_PER_YEAR
+
+CENTRE = (-2200e3, 1100e3)
+RADIUS, COAST = 30e3, -18e3  # of the ice; grounded ice begins west of the coast
+RATE = 3e-3 / SECONDS_PER_YEAR
+HALF = 45e3  # of the raster's side
+STEREOGRAPHIC = {
+    "grid_mapping_name": "polar_stereographic",
+    "latitude_of_projection_origin": -90.0,
+    "straight_vertical_longitude_from_pole": 0.0,
+    "standard_parallel": -71.0,
+    "false_easting": 0.0,
+    "false_northing": 0.0,
+}
+WGS84 = {"semi_major_axis": 6378137.0, "inverse_flattening": 298.257223563}
+HUGHES = {"semi_major_axis": 6378273.0, "inverse_flattening": 298.27940504282}
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The shelf on pixels; rows from north to south."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def of(cls, spacing: float) -> Raster:
+        steps = np.arange(-HALF, HALF + 1, spacing)
+        return cls(steps + CENTRE[0], steps[::-1] + CENTRE[1])
+
+    @property
+    def east(self) -> np.ndarray:
+        return np.broadcast_to(self.x - CENTRE[0], (self.y.size, self.x.size))
+
+    @property
+    def north(self) -> np.ndarray:
+        return np.broadcast_to((self.y - CENTRE[1])[:, None], (self.y.size, self.x.size))
+
+    @property
+    def ice(self) -> np.ndarray:
+        inlet = np.hypot(self.east - 8e3, self.north) < 3e3  # a polynya
+        return (np.hypot(self.east, self.north) < RADIUS) & ~inlet | (self.east < COAST)
+
+    @property
+    def floating(self) -> np.ndarray:
+        rise = np.hypot(self.east, self.north - 12e3) < 2.5e3
+        return self.ice & (self.east >= COAST) & ~rise
+
+    @property
+    def u(self) -> np.ndarray:
+        """m s-1; the middle moves as well, so that no pixel is at rest."""
+        return RATE * self.east + 10 / SECONDS_PER_YEAR
+
+    @property
+    def v(self) -> np.ndarray:
+        return RATE * self.north + 20 / SECONDS_PER_YEAR
+
+    @property
+    def h(self) -> np.ndarray:
+        return 400 - 2e-3 * self.east + 40 * np.sin(self.north / 2e4)
+
+    def on_ice(self, values: np.ndarray, elsewhere: float, dtype: str = "f4") -> np.ndarray:
+        return np.where(self.ice, values, elsewhere).astype(dtype)
+
+
+def yearly(values: np.ndarray) -> np.ndarray:
+    return values * SECONDS_PER_YEAR
+
+
+def true_viscosity(x, y, constants) -> np.ndarray:
+    """μ in Pa s at positions in m."""
+    h = 400 - 2e-3 * (x - CENTRE[0]) + 40 * np.sin((y - CENTRE[1]) / 2e4)
+    reduced = constants.gravity * (1 - constants.ice_density / constants.sea_water_density)
+    return constants.ice_density * reduced * h / (12 * RATE)
+
+
+def measures(path: Path, *, source: bool = True, spacing: float = 450.0) -> Path:
+    """NSIDC-0754 (with SOURCE) or NSIDC-0484: f4, metres per year as "meter/year", NaN, 2-D lat."""
+    one = Raster.of(spacing)
+    axes = {
+        name: (
+            name,
+            values,
+            {
+                "units": "m",
+                "axis": name.upper(),
+                "standard_name": f"projection_{name}_coordinate",
+                "long_name": f"Cartesian {name}-coordinate",
+            },
+        )
+        for name, values in (("x", one.x), ("y", one.y))
+    }
+    ds = xr.Dataset(coords=axes, attrs={"Conventions": "CF-1.6", "title": "MEaSUREs velocity"})
+    ds["coord_system"] = (
+        (),
+        np.array(b"", "S1"),
+        {**STEREOGRAPHIC, **WGS84, "ellipsoid": "WGS84"},
+    )
+    for axis, values in (("X", one.u), ("Y", one.v)):
+        low = axis.lower()
+        ds[f"V{axis}"] = (
+            ("y", "x"),
+            one.on_ice(yearly(values), np.nan),
+            {
+                "units": "meter/year",
+                "standard_name": f"land_ice_{low}_velocity",
+                "long_name": f"Ice velocity in {low} direction",
+                "grid_mapping": "coord_system",
+                "coordinates": "lon lat",
+            },
+        )
+        for kind, start in (("ERR", "err"), ("STD", "std")):
+            ds[f"{kind}{axis}"] = (
+                ("y", "x"),
+                one.on_ice(np.full(one.ice.shape, 3.0), np.nan),
+                {
+                    "units": "meter/year",
+                    "standard_name": f"{start}_ice_{low}_velocity",
+                    "grid_mapping": "coord_system",
+                },
+            )
+    ds["CNT"] = (("y", "x"), np.ones(one.ice.shape, "i4"), {"units": "Count"})
+    if source:
+        ds["SOURCE"] = (
+            ("y", "x"),
+            np.ones(one.ice.shape, "i1"),
+            {
+                "flag_values": "0b 1b 2b 3b",
+                "flag_meanings": "none tracking-based phase-based interpolation-tracking-phase",
+                "units": "None",
+            },
+        )
+    for name in ("lat", "lon"):
+        ds[name] = (("y", "x"), np.zeros(one.ice.shape), {"units": f"degrees_{name}"})
+    ds.to_netcdf(path)
+    return path
+
+
+def multi_year(path: Path) -> Path:
+    """NSIDC-0761: zero where there is nothing, a MASK without meanings."""
+    one = Raster.of(450.0)
+    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
+    ds.x.attrs, ds.y.attrs = (
+        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
+    )
+    ds["crs"] = ((), np.int32(0), {**STEREOGRAPHIC, **WGS84})
+    for axis, values in (("X", one.u), ("Y", one.v)):
+        ds[f"V{axis}"] = (
+            ("y", "x"),
+            one.on_ice(yearly(values), 0.0),
+            {"units": "meter/year", "grid_mapping": "crs"},
+        )
+    ds["MASK"] = (("y", "x"), np.select([one.floating, one.ice], [2, 1], 0).astype("i1"))
+    ds.to_netcdf(path)
+    return path
+
+
+def its_live(path: Path) -> Path:
+    """ITS_LIVE v2 mosaic: no axis attributes, packed errors, masks whose zero is missing."""
+    one = Raster.of(480.0)
+    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
+    ds.x.attrs, ds.y.attrs = (
+        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
+    )
+    ds["mapping"] = ((), np.array(b"", "S1"), {**STEREOGRAPHIC, **WGS84})
+    fields = {"vx": one.u, "vy": one.v, "v": np.hypot(one.u, one.v)}
+    encoding: dict[str, dict] = {}
+    for name, values in fields.items():
+        attrs = {"units": "meter/year", "grid_mapping": "mapping"}
+        if name != "v":
+            attrs["standard_name"] = f"land_ice_surface_{name[1]}_velocity"
+        ds[name] = (("y", "x"), one.on_ice(yearly(values), np.nan), attrs)
+        encoding[name] = {"_FillValue": np.float32(-32767)}
+    for name in ("vx_error", "vy_error"):
+        ds[name] = (
+            ("y", "x"),
+            one.on_ice(np.full(one.ice.shape, 5.0), np.nan),
+            {"units": "meter/year", "grid_mapping": "mapping"},
+        )
+        encoding[name] = {"_FillValue": np.uint16(32767), "dtype": "u2"}
+    for name, mask in (("landice", one.ice), ("floatingice", one.floating)):
+        ds[name] = (
+            ("y", "x"),
+            mask.astype("f4"),
+            {
+                "flag_values": np.array([0, 1], "u1"),
+                "flag_meanings": "non-ice ice",
+                "grid_mapping": "mapping",
+            },
+        )
+        encoding[name] = {"dtype": "u1", "_FillValue": np.uint8(0)}
+    ds.to_netcdf(path, encoding=encoding)
+    return path
+
+
+def bedmachine(path: Path) -> Path:
+    """BedMachine Antarctica: int32 axes in "meter", zero thickness over ocean, Hughes 1980."""
+    one = Raster.of(500.0)
+    ds = xr.Dataset(
+        coords={"x": one.x.astype("i4"), "y": one.y.astype("i4")},
+        attrs={
+            "Conventions": "CF-1.7",
+            "title": "BedMachine Antarctica",
+            "no_data": -9999.0,
+            "ice_density (kg m-3)": 917.0,
+            "sea_water_density (kg m-3)": 1027.0,
+        },
+    )
+    ds.x.attrs, ds.y.attrs = (
+        {
+            "units": "meter",
+            "standard_name": f"projection_{axis}_coordinate",
+            "long_name": f"Cartesian {axis}-coordinate",
+        }
+        for axis in "xy"
+    )
+    ds["mapping"] = (
+        (),
+        np.array(b"", "S1"),
+        {**STEREOGRAPHIC, **HUGHES, "proj4": "+init=epsg:3031"},
+    )
+    names = {
+        "surface": (0.1 * one.h, "surface_altitude"),
+        "thickness": (one.h, "land_ice_thickness"),
+        "bed": (-one.h, "bedrock_altitude"),
+        "firn": (np.full(one.h.shape, 15.0), ""),
+        "errbed": (np.full(one.h.shape, 30.0), ""),
+    }
+    for name, (values, standard) in names.items():
+        attrs = {"units": "meters", "grid_mapping": "mapping", "long_name": f"{name} of the ice"}
+        if standard:
+            attrs["standard_name"] = standard
+        ds[name] = (("y", "x"), one.on_ice(values, 0.0), attrs)
+    ds["mask"] = (
+        ("y", "x"),
+        np.select([one.floating, one.ice], [3, 2], 0).astype("i1"),
+        {
+            "long_name": "mask",
+            "grid_mapping": "mapping",
+            "flag_values": np.array([0, 1, 2, 3, 4], "i1"),
+            "flag_meanings": "ocean ice_free_land grounded_ice floating_ice lake_vostok",
+        },
+    )
+    ds.to_netcdf(path)
+    return path
+
+
+def bedmap3(path: Path) -> Path:
+    """Bedmap3: total thickness, ocean as a fill value, a mask that does not tell its meanings."""
+    one = Raster.of(500.0)
+    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
+    ds.x.attrs, ds.y.attrs = (
+        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
+    )
+    ds["mapping"] = ((), np.int32(0), {**STEREOGRAPHIC, **WGS84})
+    for name in ("ice_thickness", "surface_topography", "bed_topography", "thickness_uncertainty"):
+        scale = {"ice_thickness": 1.0, "surface_topography": 0.1, "bed_topography": -1.0}
+        values = scale[name] * one.h if name in scale else np.full(one.h.shape, 25.0)
+        ds[name] = (
+            ("y", "x"),
+            one.on_ice(values, np.nan),
+            {"units": "m", "grid_mapping": "mapping"},
+        )
+    ds["mask"] = (
+        ("y", "x"),
+        np.select([one.floating, one.ice], [3.0, 1.0], np.nan),
+        {"grid_mapping": "mapping"},
+    )
+    ds.to_netcdf(path, encoding={"mask": {"dtype": "i2", "_FillValue": np.int16(-9999)}})
+    return path
+
+
+def ismip(path: Path) -> Path:
+    """ISMIP6: model output, m s-1, one time, fractions for masks."""
+    one = Raster.of(1000.0)
+    ds = xr.Dataset(coords={"time": [2015.0], "x": one.x, "y": one.y[::-1]})
+    ds.x.attrs, ds.y.attrs = (
+        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
+    )
+    fields = {
+        "xvelmean": (one.u, "land_ice_vertical_mean_x_velocity", "m s-1"),
+        "yvelmean": (one.v, "land_ice_vertical_mean_y_velocity", "m s-1"),
+        "lithk": (one.h, "land_ice_thickness", "m"),
+        "sftgif": (one.ice, "land_ice_area_fraction", "1"),
+        "sftgrf": (one.ice & ~one.floating, "grounded_ice_sheet_area_fraction", "1"),
+        "sftflf": (one.floating, "floating_ice_shelf_area_fraction", "1"),
+    }
+    for name, (values, standard, units) in fields.items():
+        filled = values.astype("f4") if values.dtype == bool else one.on_ice(values, np.nan)
+        ds[name] = (
+            ("time", "y", "x"),
+            filled[None, ::-1],
+            {"standard_name": standard, "units": units},
+        )
+    ds.to_netcdf(path)
+    return path
