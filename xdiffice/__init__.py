@@ -30,9 +30,11 @@ from .errors import (
 if TYPE_CHECKING:
     from . import synthetic
     from .inverter import SSAViscosityInverter
+    from .observations.hydrostatic import hydrostatic_thickness
     from .observations.readers import open_diffice_mat
     from .observations.report import report
     from .observations.shelf import assemble
+    from .observations.tables import open_flight_lines
     from .physics.jets import Jet
     from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
 
@@ -63,7 +65,9 @@ __all__ = [
     "XdifficeError",
     "assemble",
     "errors",
+    "hydrostatic_thickness",
     "open_diffice_mat",
+    "open_flight_lines",
     "report",
     "synthetic",
 ]
@@ -79,7 +83,9 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Rheology": ("physics.rheology", "Rheology"),
     "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
     "assemble": ("observations.shelf", "assemble"),
+    "hydrostatic_thickness": ("observations.hydrostatic", "hydrostatic_thickness"),
     "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
+    "open_flight_lines": ("observations.tables", "open_flight_lines"),
     "report": ("observations.report", "report"),
     "synthetic": ("synthetic", None),
 }

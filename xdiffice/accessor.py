@@ -72,6 +72,26 @@ class DifficeAccessor:
             self._dataset, thickness, mask=mask, front=front, variables=variables, units=units
         )
 
+    def calving_front(self, mask: Any = None, **kwargs: Any) -> xr.Dataset:
+        """Find the calving front of the floating ice in this Dataset.
+
+        Parameters
+        ----------
+        mask : xarray.DataArray, xarray.Dataset or str, optional
+            Floating ice, where it is not in this Dataset, or the name of a variable.
+        **kwargs
+            Keywords of `xdiffice.observations.coast.front_dataset`: ``spacing`` (m),
+            ``floating_values``, ``ocean_values``, ``variables``, ``units``.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``x_front``, ``y_front`` (m), ``x_normal``, ``y_normal`` on ``front``.
+        """
+        from .observations.coast import front_dataset
+
+        return front_dataset(self._dataset, mask, **kwargs)
+
     def fit(
         self,
         *,

@@ -251,6 +251,31 @@ def test_a_name_is_a_place(files, monkeypatch):
         xdiffice.assemble(files["ismip"], name="Larsen Z")
 
 
+def test_the_front_of_a_mask_alone(files):
+    whole = xdiffice.assemble(files["measures"], files["bedmachine"], seed_point=SEED)
+    bed = opened(files["bedmachine"])
+    front = bed.diffice.calving_front()
+    for name, tolerance in (
+        ("x_front", 50),
+        ("y_front", 50),
+        ("x_normal", 0.02),
+        ("y_normal", 0.02),
+    ):
+        np.testing.assert_allclose(front[name], whole[name], atol=tolerance)  # another window
+    mask = bed[["mask"]].drop_attrs(deep=False)
+    mask["mask"] = mask["mask"].drop_attrs()
+    again = mask.diffice.calving_front(
+        floating_values=3, ocean_values=0, units={"x": "m", "y": "m"}
+    )
+    xr.testing.assert_identical(again, front)
+    sparse = bed.diffice.calving_front(spacing=2e3)
+    assert sparse.sizes["front"] == pytest.approx(front.sizes["front"] / 4, rel=0.02)
+    with pytest.raises(VariableNotFoundError, match="does not tell the ocean"):
+        mask.diffice.calving_front(floating_values=3, units={"x": "m", "y": "m"})
+    with pytest.raises(VariableNotFoundError, match="mask of floating ice"):
+        bed[["bed"]].diffice.calving_front()
+
+
 def test_a_front_of_ones_own(files):
     angle = np.linspace(-2.1, 2.1, 400)
     line = xr.Dataset(

@@ -74,8 +74,7 @@ def shelf_dataset(
         },
     )
     result = result.assign_coords(grids.coordinates)
-    for role, (part, units, long_name) in _FRONT.items():
-        result[role] = ("front", getattr(front, part), {"units": units, "long_name": long_name})
+    result = result.assign(front_variables(front))
     if mapping is not None:
         name, variable = mapping
         result = result.assign_coords({name: variable})
@@ -83,6 +82,14 @@ def shelf_dataset(
             result[role].attrs["grid_mapping"] = name
     result.attrs = _global_attrs(found)
     return result
+
+
+def front_variables(front: FrontPoints) -> dict[str, xr.Variable]:
+    """Return positions and normals of a calving front as variables on one dim."""
+    return {
+        role: xr.Variable("front", getattr(front, part), {"units": units, "long_name": long_name})
+        for role, (part, units, long_name) in _FRONT.items()
+    }
 
 
 class _Grids:

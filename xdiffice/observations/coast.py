@@ -5,20 +5,23 @@ It stands between masks and `calving`: it decides what is water, and hands on `F
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
-from xdiffice.errors import VariableNotFoundError
+from xdiffice.errors import CoordinateError, VariableNotFoundError, raise_problems
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.calving import calving_front, normals_of_line
+from xdiffice.observations.cf import front_variables
 from xdiffice.observations.crop import Box
 from xdiffice.observations.front import front_missing, make_front
-from xdiffice.observations.masks import floating, look_up, water
+from xdiffice.observations.masks import floating, look_up, water, with_meanings
 from xdiffice.observations.points import FrontPoints
-from xdiffice.observations.survey import Field, Survey
+from xdiffice.observations.survey import Field, Survey, load, search
 from xdiffice.observations.values import count, decode
-from xdiffice.observations.variables import FRONT_ROLES
+from xdiffice.observations.variables import FRONT_ROLES, Explicit
 
 BEYOND = 2.0
 """From how many of its pixels on a point of the front lies beyond the velocity."""
@@ -42,6 +45,59 @@ class Shelf:
         x, y = self.grid.x, self.grid.y
         columns, rows = (x >= box.x_min) & (x <= box.x_max), (y >= box.y_min) & (y <= box.y_max)
         return Shelf(Grid("raster", x[columns], y[rows]), self.floating[np.ix_(rows, columns)])
+
+
+def front_dataset(
+    dataset: xr.Dataset,
+    mask: xr.DataArray | xr.Dataset | str | None = None,
+    *,
+    spacing: float | None = None,
+    floating_values: Iterable[int] | int | None = None,
+    ocean_values: Iterable[int] | int | None = None,
+    variables: Explicit | None = None,
+    units: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Find the calving front of all floating ice in a Dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a mask, or with what tells the ocean from grounded ice beside `mask`.
+    mask : DataArray, Dataset or str, optional
+        Floating ice, as in `assemble`.
+    spacing : float, optional
+        Distance of points along the front, m; by default that of the pixels.
+    floating_values, ocean_values : int or iterable of int, optional
+        What floats and what is water in a mask without ``flag_meanings``.
+    variables, units : mapping, optional
+        As in `fit`.
+
+    Returns
+    -------
+    Dataset
+        ``x_front``, ``y_front`` (m) and the outward unit normals ``x_normal``, ``y_normal`` on
+        ``front``: what ``fit(front=...)`` takes.
+
+    Raises
+    ------
+    XdifficeError
+        If there is no mask, it does not tell what floats or what is ocean, or the ice does not
+        meet the ocean.
+    """
+    roles = ("mask", "land_ice", "thickness")
+    found = search(dataset, None, mask, None, variables, units, roles=roles, required=("mask",))
+    if "mask" in found.fields:
+        one = found.fields["mask"]
+        one.array = with_meanings(one.array, floating_values, ocean_values)
+    load(found)
+    raise_problems(found.problems)
+    one = found.fields["mask"]
+    if one.grid is None or one.grid.kind != "raster" or one.values is None:
+        raise CoordinateError(f"mask {one.name!r} must be a raster with 1-D x and y")
+    ice = floating(one.values, one.array.attrs, one.name, one.units)
+    shelf = Shelf(one.grid, ice)
+    front = calving_front(one.grid.x, one.grid.y, ice, _ocean(found, shelf), spacing)
+    return xr.Dataset(front_variables(front), attrs={"Conventions": "CF-1.11"})
 
 
 def front_of(found: Survey, shelf: Shelf) -> FrontPoints:
@@ -96,8 +152,8 @@ def _ocean(found: Survey, shelf: Shelf) -> np.ndarray:
         on_mask = look_up(any_ice, land.grid, x, y)
         found.note(f"ocean is where {land.name!r} has no ice")
         return ~(on_mask.reshape(ice.shape) | ice)
-    thickness = found.fields["thickness"]
-    if thickness.grid is not None and thickness.grid.kind == "raster":
+    thickness = found.fields.get("thickness")
+    if thickness is not None and thickness.grid is not None and thickness.grid.kind == "raster":
         assert thickness.values is not None
         with np.errstate(invalid="ignore"):
             thick = look_up(thickness.values > 0, thickness.grid, x, y)

@@ -7,11 +7,12 @@ hands on booleans on the mask's grid or at any points.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import xarray as xr
 
-from xdiffice.errors import DataValuesError, UnitsError
+from xdiffice.errors import DataValuesError, ParameterError, UnitsError
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.units import factor
 from xdiffice.observations.values import decode
@@ -71,6 +72,43 @@ def floating(values: np.ndarray, attrs: Mapping, name: str, units: str | None) -
     if (fraction[valid] < -0.01).any() or (fraction[valid] > 1.01).any():
         raise _unclear(name, numbers[valid])
     return np.where(valid, fraction, 0.0) > 0.5
+
+
+def with_meanings(
+    mask: xr.DataArray,
+    floating_values: Iterable[int] | int | None,
+    ocean_values: Iterable[int] | int | None,
+) -> xr.DataArray:
+    """Give the values of a mask the meanings that the caller says they have.
+
+    Parameters
+    ----------
+    mask : DataArray
+        It is not changed.
+    floating_values, ocean_values : int or iterable of int, or None
+        What floats, and what is water. Without the first the mask keeps its own meanings.
+
+    Raises
+    ------
+    ParameterError
+        If only water is given.
+    """
+    if floating_values is None:
+        if ocean_values is not None:
+            raise ParameterError("ocean_values says what is water; give floating_values as well")
+        return mask
+    pairs = [
+        (int(value), meaning)
+        for meaning, values in (("floating_ice", floating_values), ("ocean", ocean_values))
+        if values is not None
+        for value in np.atleast_1d(np.asarray(values))
+    ]
+    result = mask.assign_attrs(
+        flag_values=[value for value, _ in pairs],
+        flag_meanings=" ".join(meaning for _, meaning in pairs),
+    )
+    result.attrs.pop("flag_masks", None)
+    return result
 
 
 def water(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray | None:

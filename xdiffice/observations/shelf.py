@@ -28,13 +28,13 @@ from xdiffice.observations.coast import Shelf, front_of
 from xdiffice.observations.crop import EVERYWHERE, Box, box_of_shelf, connected_with, crop
 from xdiffice.observations.domain import compare_projections
 from xdiffice.observations.gazetteer import place_of
-from xdiffice.observations.masks import floating
+from xdiffice.observations.masks import floating, with_meanings
 from xdiffice.observations.outline import Outline
 from xdiffice.observations.products import standardised
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Field, Survey, load, search
 from xdiffice.observations.values import count
-from xdiffice.observations.variables import FRONT_ROLES, MASK_ROLES, ROLES, Explicit
+from xdiffice.observations.variables import FRONT_ROLES, ROLES, Explicit
 
 MARGIN = 10
 """Pixels around a shelf that are read with it: the ocean in front of it tells where it ends."""
@@ -126,9 +126,9 @@ def assemble(
     data, thick, ice = (_opened(source, notes) for source in (velocity, thickness, mask))
     found = search(data, thick, ice, front, variables, units, roles=tuple(ROLES))
     found.notes[:0] = notes
-    for role in MASK_ROLES:
-        if role in found.fields:
-            _name_flags(found.fields[role], floating_values, ocean_values)
+    if "mask" in found.fields:
+        mask_field = found.fields["mask"]
+        mask_field.array = with_meanings(mask_field.array, floating_values, ocean_values)
     with found.collect():
         compare_projections(found)
     if "mask" not in found.fields and (seed or name or len(_front_given(found)) < 2):
@@ -183,28 +183,6 @@ def _checked(box: Box) -> Box:
             f"{tuple(box)}"
         )
     return box
-
-
-def _name_flags(
-    mask: Field,
-    floating_values: Iterable[int] | int | None,
-    ocean_values: Iterable[int] | int | None,
-) -> None:
-    """Give the values of a mask the meanings that the caller says they have."""
-    if mask.role != "mask" or (floating_values is None and ocean_values is None):
-        return
-    flags = {
-        meaning: [int(value) for value in np.atleast_1d(np.asarray(values))]
-        for meaning, values in (("floating_ice", floating_values), ("ocean", ocean_values))
-        if values is not None
-    }
-    if floating_values is None:
-        raise ParameterError("ocean_values says what is water; give floating_values as well")
-    pairs = [(value, meaning) for meaning, values in flags.items() for value in values]
-    mask.array = mask.array.assign_attrs(
-        flag_values=[value for value, _ in pairs], flag_meanings=" ".join(m for _, m in pairs)
-    )
-    mask.array.attrs.pop("flag_masks", None)
 
 
 def _front_given(found: Survey) -> list[Field]:

@@ -159,6 +159,7 @@ def search(
     variables: Explicit | None = None,
     units: Mapping[str, str] | None = None,
     roles: Sequence[str] = SHELF_ROLES,
+    required: Sequence[str] = ("x_velocity", "y_velocity", "thickness"),
 ) -> Survey:
     """Find what an inversion needs and load nothing; parameters as in `gather`.
 
@@ -179,7 +180,7 @@ def search(
             if found is not None:
                 data, name = found
                 result.fields[role] = Field(role, name, data, data[name])
-            elif role in ("x_velocity", "y_velocity", "thickness"):
+            elif role in required:
                 raise not_found(sources[role], role)
             else:
                 result.absent.append(role)
