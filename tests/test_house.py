@@ -56,8 +56,9 @@ ALLOWED = {
     "accessor": DOORS,
     "cli": {"", "errors", "commands"},
     "commands": DOORS | {"cli", "synthetic"},
+    "tutorial": {"errors", "observations"},
     "__main__": {"cli"},
-    "__init__": {"errors", "accessor", "inverter", "observations", "synthetic"},
+    "__init__": {"errors", "accessor", "inverter", "observations", "synthetic", "tutorial"},
 }
 
 # Room -> packages that it must do without. xarray stays outside the equations, JAX outside the

@@ -28,7 +28,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from . import synthetic
+    from . import synthetic, tutorial
     from .inverter import SSAViscosityInverter
     from .observations.hydrostatic import hydrostatic_thickness
     from .observations.readers import open_diffice_mat
@@ -70,6 +70,7 @@ __all__ = [
     "open_flight_lines",
     "report",
     "synthetic",
+    "tutorial",
 ]
 
 # Name -> (module, attribute), loaded when first asked for: JAX alone takes longer to import than
@@ -88,6 +89,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "open_flight_lines": ("observations.tables", "open_flight_lines"),
     "report": ("observations.report", "report"),
     "synthetic": ("synthetic", None),
+    "tutorial": ("tutorial", None),
 }
 
 
