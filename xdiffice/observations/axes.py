@@ -26,6 +26,9 @@ _NAMES = {
     "X": re.compile(r"x|x\d+|xc|xx|xd|easting|x_\w+|projection_x_coordinate", re.IGNORECASE),
     "Y": re.compile(r"y|y\d+|yc|yy|yd|northing|y_\w+|projection_y_coordinate", re.IGNORECASE),
 }
+MERGED = 0.2
+"""From so many empty lines on, an axis with uneven steps is that of two grids."""
+
 _GEOGRAPHIC = re.compile(r"(lat|lon)(itude|gitude)?\d*", re.IGNORECASE)
 
 
@@ -192,6 +195,36 @@ def load_grid(axes: Axes, x_values: np.ndarray, y_values: np.ndarray) -> Grid:
             _check_raster_axis(name, values)
         converted.append(values)
     return Grid(axes.kind, converted[0], converted[1])
+
+
+def check_one_grid(grid: Grid, values: np.ndarray) -> None:
+    """Refuse a raster that is two of them, merged with an outer join.
+
+    Parameters
+    ----------
+    grid : Grid
+        A raster.
+    values : ndarray, shape (n_y, n_x)
+        NaN where missing.
+
+    Raises
+    ------
+    CoordinateError
+        If the steps of an axis differ and many lines between others have no value at all.
+    """
+    for axis, letter, other in ((grid.y, "y", 1), (grid.x, "x", 0)):
+        steps = np.abs(np.diff(axis))
+        if steps.size < 3 or steps.max() < 1.05 * steps.min():
+            continue
+        filled = np.flatnonzero(np.isfinite(values).any(axis=other))
+        empty = 1 - filled.size / (filled[-1] - filled[0] + 1) if filled.size else 0.0
+        if empty > MERGED:
+            raise CoordinateError(  # not the variable: all of them share the problem
+                f"the {letter} axis has steps between {steps.min():g} and {steps.max():g} m, and "
+                "many of its lines have no values at all: two grids that were merged with an outer "
+                "join? Keep them in two Datasets, and pass thickness= (and mask=) beside the "
+                "velocity"
+            )
 
 
 def _check_raster_axis(name: str, values: np.ndarray) -> None:

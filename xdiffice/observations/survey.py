@@ -21,7 +21,7 @@ from xdiffice.errors import (
     VariableNotFoundError,
     XdifficeError,
 )
-from xdiffice.observations.axes import Axes, Grid, find_axes, load_grid
+from xdiffice.observations.axes import Axes, Grid, check_one_grid, find_axes, load_grid
 from xdiffice.observations.front import front_missing
 from xdiffice.observations.units import factor, magnitude, units_of
 from xdiffice.observations.values import decode, squeeze
@@ -335,4 +335,6 @@ def load(result: Survey) -> None:
             values = decode(stored, one.array.attrs, one.name)
             if values.size and np.isnan(values).all() and ROLES[one.role].parent is None:
                 raise DataValuesError(f"all values of {one.name!r} are missing")
+            if one.grid is not None and one.grid.kind == "raster":
+                check_one_grid(one.grid, values)
             one.values = values
