@@ -146,3 +146,20 @@ def test_front_length_in_any_order():
     x2, y2 = np.concatenate([x, x * 1.01]), np.concatenate([y, y * 1.01])
     assert front_length(x2, y2, 500.0) == pytest.approx(30e3 * np.pi, rel=0.1)
     assert front_length(x[:1], y[:1], 500.0) is None
+
+
+def test_the_product_and_the_constants_are_told(tmp_path):
+    import real_products
+
+    with xr.open_dataset(real_products.measures(tmp_path / "velocity.nc")) as ds:
+        told = ds.diffice.report()
+    assert told.product == "MEaSUREs phase-based velocity (NSIDC-0754)"
+    assert f"recognised as {told.product}" in str(told)
+    assert told.to_dict()["constants"] == {
+        "ice_density": 917.0,
+        "sea_water_density": 1030.0,
+        "gravity": 9.8,
+        "seconds_per_year": 365.25 * 86400,
+    }
+    assert "ice 917 and sea water 1030 kg m-3" in told._repr_html_()
+    assert report(xr.Dataset()).product is None

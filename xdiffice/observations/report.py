@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xdiffice.errors import XdifficeError
 from xdiffice.observations.axes import point_spacing
 from xdiffice.observations.gather import observations_from
 from xdiffice.observations.points import Observations
+from xdiffice.observations.products import product_of
 from xdiffice.observations.survey import Field, Survey, survey
 from xdiffice.observations.variables import FRONT_ROLES, SHELF_ROLES, Explicit
-from xdiffice.physics.constants import SECONDS_PER_YEAR
+from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 
 _REQUIRED = ("x_velocity", "y_velocity", "thickness", *FRONT_ROLES)
 
@@ -53,6 +55,10 @@ class VariableReport:
     missing: float | None = None
 
 
+def _constants() -> dict[str, float]:
+    return {**asdict(PhysicalConstants()), "seconds_per_year": SECONDS_PER_YEAR}
+
+
 @dataclass(frozen=True)
 class Report:
     """What was found in a Dataset.
@@ -65,6 +71,11 @@ class Report:
         ``zero_velocities`` (pixels with both components exactly zero), ``speed_m_per_year`` and
         ``thickness_m`` (minimum, median, maximum), ``front_points``, ``front_length_m``,
         ``velocity_points``, ``thickness_points``, ``domain_points``; absent where unknown.
+    product : str or None
+        What the velocity's Dataset was recognised as.
+    constants : dict
+        Densities (kg m-3), gravity (m s-2) and the length of a year (s) that an inversion takes
+        unless it is told otherwise.
     notes : tuple of str
         Choices made and doubts.
     problems : tuple of str
@@ -75,6 +86,8 @@ class Report:
     numbers: Mapping[str, Any]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    product: str | None = None
+    constants: Mapping[str, float] = field(default_factory=_constants)
 
     @property
     def ok(self) -> bool:
@@ -134,8 +147,16 @@ class Report:
 
     @property
     def _paragraphs(self) -> list[tuple[str, list[str]]]:
+        c = self.constants
+        product = [f"recognised as {self.product}"] if self.product else []
+        constants = (
+            f"constants unless told otherwise: ice {c['ice_density']:g} and sea water "
+            f"{c['sea_water_density']:g} kg m-3, gravity {c['gravity']:g} m s-2, a year of "
+            f"{c['seconds_per_year'] / 86400:g} days"
+        )
+        known = [*product, *_sentences(self.numbers), constants]
         paragraphs = [
-            ("Numbers", _sentences(self.numbers)),
+            ("Numbers", known),
             ("Notes", list(self.notes)),
             ("Problems", list(self.problems)),
         ]
@@ -171,7 +192,13 @@ def report(
         _numbers(found, observations),
         tuple(dict.fromkeys(found.notes)),
         tuple(str(problem) for problem in found.problems),
+        _product(dataset),
     )
+
+
+def _product(dataset: Any) -> str | None:
+    product = product_of(dataset) if isinstance(dataset, xr.Dataset) else None
+    return None if product is None else product.name
 
 
 def _variable(role: str, one: Field | None) -> VariableReport:
