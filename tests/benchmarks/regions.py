@@ -1,13 +1,14 @@
 """Every rheology on every partition: misfits, residuals, and jumps where regions meet.
 
     python regions.py data_pinns_LarsenC.mat --seconds 600 --rheology isotropic anisotropic
-    python regions.py --seconds 600
+    python regions.py --seconds 600 --picture sutures.png
     python regions.py --scaling
 
 Without a file the shelf is 800 km long, with sutures and shear margins of 5 km. Jumps are root
 mean squares of the differences between the networks of two regions where these meet, as shares of
-the range of the field over the shelf; what is predicted blends both and has none. ``--scaling``
-tells seconds of compilation and milliseconds of an iteration.
+the range of the field over the shelf; what is predicted blends both and has none. ``--picture``
+draws the viscosity and the regions of the last fit. ``--scaling`` tells seconds of compilation and
+milliseconds of an iteration.
 """
 
 from __future__ import annotations
@@ -53,19 +54,54 @@ def error_of(result: xr.Dataset, shelf: xr.Dataset) -> float | None:
     return None
 
 
-def row(name: str, shelf: xr.Dataset, rheology: str, subdomains, seconds: float, seed: int):
+def row(
+    name: str,
+    shelf: xr.Dataset,
+    rheology: str,
+    subdomains,
+    seconds: float,
+    seed: int,
+    picture: str | None = None,
+):
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
         rheology, subdomains, max_seconds=seconds, random_state=seed, progress=False
     ).fit(shelf)
     elapsed = time.perf_counter() - start
     shares = [*inverter.misfit_.values(), *inverter.residual_.values()]
-    error = error_of(inverter.predict(), shelf)
+    result = inverter.predict()
+    error = error_of(result, shelf)
+    if picture:
+        draw(picture, shelf, result)
     n = inverter.model_.partition.n
     how = f"{subdomains}: {n}" if subdomains == "auto" else str(n)
     cells = [name, rheology, how, f"{elapsed:.0f}", str(inverter.n_iter_)]
     jumps = list(inverter.jump_.values())[:4] or [None] * 4
     return [*cells, *map(percent, [error, *shares, *jumps])]
+
+
+def draw(path: str, shelf: xr.Dataset, result: xr.Dataset) -> None:
+    """Draw the viscosity, true where that is known, and the labels of the regions."""
+    import matplotlib.pyplot as plt
+
+    fields = {
+        **({"true": shelf["viscosity"]} if "viscosity" in shelf else {}),
+        "inferred": result["viscosity"],
+        "regions": result["subdomain"],
+    }
+    figure, axes = plt.subplots(len(fields), 1, figsize=(11, 3 * len(fields)), layout="constrained")
+    for ax, (title, field) in zip(axes, fields.items(), strict=True):
+        field = field.assign_coords(x=field["x"] / 1e3, y=field["y"] / 1e3)
+        if title == "regions":
+            field.plot.imshow(ax=ax, cmap="tab20", add_colorbar=False)
+        else:
+            limits = np.log10(result["viscosity"]).quantile([0.005, 0.995]).values
+            label = {"label": "log10 of μ in Pa s"}
+            np.log10(field).plot.imshow(
+                ax=ax, vmin=limits[0], vmax=limits[1], cmap="viridis", cbar_kwargs=label
+            )
+        ax.set(title=title, xlabel="km", ylabel="km", aspect="equal")
+    figure.savefig(path, dpi=80)
 
 
 def scaling(shelf: xr.Dataset, counts: list[int]) -> None:
@@ -112,6 +148,7 @@ def main() -> None:
     parser.add_argument("--rheology", nargs="+", default=["isotropic"])
     parser.add_argument("--subdomains", nargs="+", default=["1", "auto"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--picture", metavar="PNG")
     parser.add_argument("--scaling", action="store_true")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
@@ -125,7 +162,8 @@ def main() -> None:
         for subdomains in arguments.subdomains:
             chosen = subdomains if subdomains == "auto" else int(subdomains)
             for seed in arguments.seeds:
-                cells = row(name, shelf, rheology, chosen, arguments.seconds, seed)
+                picture = arguments.picture if chosen != 1 else None
+                cells = row(name, shelf, rheology, chosen, arguments.seconds, seed, picture)
                 print("| " + " | ".join(cells) + " |", flush=True)
 
 
