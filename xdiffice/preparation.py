@@ -156,8 +156,6 @@ def make_seams(partition: Partition, parts: list[Part], rheology: Rheology) -> S
 
 def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> Recipe:
     factor = 1 + NOISY_FACTOR * noise
-    # Regions look at their neighbours when they draw points.
-    resample_every = max(1, estimator.resample_every // (1 if n_regions == 1 else 4))
     return Recipe(
         sizes=SampleSizes(
             choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
@@ -175,8 +173,7 @@ def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> R
                 for name, share in INTERFACE_SHARES.items()
             },
         ),
-        resample_every=resample_every,
-        pace=resample_every / estimator.resample_every,
+        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else 4)),
         tolerance=float(estimator.tolerance),
         sampling=estimator.sampling,
         dtype=estimator.dtype,

@@ -167,19 +167,3 @@ def test_the_leeway_grows_with_the_weight_of_momentum():
         balance.learn(terms(np.nan, np.nan), STRESSES)
     expected = np.minimum(np.arange(MOMENTUM_GROWS + 3) / MOMENTUM_GROWS, 1)
     np.testing.assert_allclose(found, LEEWAY[0] + (LEEWAY[1] - LEEWAY[0]) * expected)
-
-
-@pytest.mark.parametrize("parts", [2, 4])
-def test_weights_follow_iterations_and_not_the_number_of_samples(parts):
-    """Samples that last a fourth of the iterations change weights by the fourth root."""
-    usual, short = Balance(), Balance(1 / parts)
-    for balance in (usual, short):
-        for _ in range(MOMENTUM_GROWS):
-            balance.learn(terms(MOMENTUM, FRONT), STRESSES)  # neither grows nor falls
-    for sample in range(30):
-        shares = (1.7 * MOMENTUM, 0.8 * FRONT) if sample % 3 else (0.6 * MOMENTUM, 1.1 * FRONT)
-        usual.learn(terms(*shares), STRESSES)
-        for _ in range(parts):
-            short.learn(terms(*shares), STRESSES)
-        np.testing.assert_allclose(short.applied(WEIGHTS)[:4], usual.applied(WEIGHTS)[:4])
-    assert usual.factors["momentum"] > 2

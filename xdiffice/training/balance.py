@@ -41,18 +41,11 @@ class Balance:
 
     Momentum begins with little weight, and roughness in proportion: the motion keeps to its data
     and gives up no more of them than it has to, instead of finding them again.
-
-    Parameters
-    ----------
-    pace : float
-        Length of a sample in iterations, as a share of that of one network: by iterations, and
-        not by samples, do residuals follow the weights.
     """
 
-    def __init__(self, pace: float = 1.0):
+    def __init__(self):
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
         self.curbs = Curbs()
-        self._pace = pace
         self._learned = 0  # samples
 
     def learn(self, terms: Terms, stresses: Mapping[str, float]) -> None:
@@ -73,7 +66,7 @@ class Balance:
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
             if self._learned > _PATIENCE[name] and np.isfinite(found):
                 ratio = found / allowed if allowed > 0 else 0.0
-                change = np.clip(ratio**_POWER, 1 / _STEP, _STEP) ** self._pace
+                change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
                     np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
                 )

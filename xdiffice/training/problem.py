@@ -53,8 +53,6 @@ class Recipe:
         Weights of the terms of the loss.
     resample_every : int
         Iterations between two samples.
-    pace : float
-        See `Balance`.
     stage_share : float
         Share of the budget that each of the first two stages may take at most.
     stage_iterations : int
@@ -71,7 +69,6 @@ class Recipe:
     sizes: SampleSizes
     weights: Weights
     resample_every: int
-    pace: float = 1.0
     stage_share: float = 0.1
     stage_iterations: int = 300
     tolerance: float = 0.0
@@ -116,7 +113,7 @@ class Problem:
         self.rng = rng
         self.points = along_curve(points)
         self.interface: InterfaceBatch | None = None
-        self._balance = Balance(recipe.pace)
+        self._balance = Balance()
 
     def sample(self, _: np.ndarray | None = None) -> Sample:
         """Draw points with the weights that were given."""
