@@ -415,12 +415,22 @@ def test_six_points_tell_something():
     assert np.mean(np.square(found)) == pytest.approx(1.0, rel=0.3)
 
 
-@pytest.mark.parametrize("direction", [(1.0, 0.0), (0.0, 1.0), (0.6, 0.8), (0.0, 0.0)])
-def test_points_on_one_line_tell_nothing(direction):
-    # A slope across the line could be anything.
-    along = np.linspace(0, 1, 1000)
-    x, y = direction[0] * along, direction[1] * along
-    assert noise(x, y, np.random.default_rng(0).normal(size=1000)) == 0.0
+@pytest.mark.parametrize("direction", [(1.0, 0.0), (0.0, 1.0), (0.6, 0.8)])
+@pytest.mark.parametrize("lines", [1, 7])
+def test_flight_lines_tell_their_noise(direction, lines):
+    """A slope across a line could be anything; that along it is known."""
+    along, across = np.meshgrid(np.linspace(0, 1, 1000), 0.1 * np.arange(lines))
+    x, y = (
+        (direction[0] * along - direction[1] * across).ravel(),
+        (direction[1] * along + direction[0] * across).ravel(),
+    )
+    assert noise(x, y, tilted(x, y, 5.0, 0)) == pytest.approx(5.0, rel=0.1)
+    assert noise(x, y, tilted(x, y, 0.0, 0)) < 1e-4
+
+
+def test_one_place_tells_nothing():
+    x = np.zeros(1000)
+    assert noise(x, x, np.random.default_rng(0).normal(size=1000)) == 0.0
 
 
 def test_several_fields_have_the_noise_that_each_has_alone():

@@ -192,6 +192,8 @@ def block_means(data: Data, n: int) -> Data:
 def noise(x: Array, y: Array, values: Array) -> np.ndarray:
     """Estimate the standard deviation of what no plane explains in blocks of a dozen neighbours.
 
+    Along flight lines it is a slope along the line that explains.
+
     The median over the blocks: a few rifts do not count. Noise with a longer range than the
     blocks is not seen.
 
@@ -219,16 +221,23 @@ def noise(x: Array, y: Array, values: Array) -> np.ndarray:
     dx, dy = centred(x), centred(y)
     xx, xy, yy = (np.bincount(blocks, product, count) for product in (dx * dx, dx * dy, dy * dy))
     determinant = xx * yy - xy * xy
-    usable = (size >= 2 * _FITTED) & (determinant > 1e-6 * (xx + yy) ** 2)
+    # On a flight line a plane is not determined, its slope along the line is.
+    on_line = determinant <= 1e-6 * (xx + yy) ** 2
+    usable = (size >= 2 * _FITTED) & (xx + yy > 0)
     if not usable.any():
         return nothing
+    on_line, fitted = on_line[usable], np.where(on_line, _FITTED - 1, _FITTED)[usable]
 
     def deviation(column):
         dz = centred(column)
         xz, yz, zz = (np.bincount(blocks, d * dz, count)[usable] for d in (dx, dy, dz))
-        explained = yy[usable] * xz * xz - 2 * xy[usable] * xz * yz + xx[usable] * yz * yz
-        residual = np.maximum(zz - explained / determinant[usable], 0.0)
-        return np.sqrt(np.median(residual / (size[usable] - _FITTED)))
+        by_plane = yy[usable] * xz * xz - 2 * xy[usable] * xz * yz + xx[usable] * yz * yz
+        by_line = (xz * xz + yz * yz) / (xx + yy)[usable]
+        explained = np.where(
+            on_line, by_line, by_plane / np.where(on_line, 1.0, determinant[usable])
+        )
+        residual = np.maximum(zz - explained, 0.0)
+        return np.sqrt(np.median(residual / (size[usable] - fitted)))
 
     return np.apply_along_axis(deviation, -1, values)
 
