@@ -27,11 +27,13 @@ STEREOGRAPHIC = {
     "standard_parallel": -71.0,
 }
 PROBE = """
-import resource, sys, time
+import sys, time
 import dask.callbacks, xarray as xr, xdiffice
 from xdiffice.observations.shelf import assemble
 xr.open_dataset(sys.argv[1], chunks={}).close()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def highest():  # kB; ru_maxrss would be that of the parent, if it was larger
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+before = highest()
 read = []
 def note(key, *_):
     name = key[0] if isinstance(key, tuple) else key
@@ -41,7 +43,7 @@ start = time.perf_counter()
 with dask.callbacks.Callback(pretask=note):
     shelf = assemble(sys.argv[1], sys.argv[2], **eval(sys.argv[3]))
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+peak = highest() - before
 print(f"{seconds:.1f} | {peak / 1024:.0f} | {len(read)} | {dict(shelf.sizes)}")
 """
 
