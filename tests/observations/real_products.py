@@ -43,6 +43,13 @@ class Raster:
         steps = np.arange(-HALF, HALF + 1, spacing)
         return cls(steps + CENTRE[0], steps[::-1] + CENTRE[1])
 
+    def empty(self) -> xr.Dataset:
+        """Axes as most products have them: no ``axis``, a standard name."""
+        ds = xr.Dataset(coords={"x": self.x, "y": self.y})
+        for axis in "xy":
+            ds[axis].attrs = {"units": "m", "standard_name": f"projection_{axis}_coordinate"}
+        return ds
+
     @property
     def east(self) -> np.ndarray:
         return np.broadcast_to(self.x - CENTRE[0], (self.y.size, self.x.size))
@@ -154,10 +161,7 @@ def measures(path: Path, *, source: bool = True, spacing: float = 450.0) -> Path
 def multi_year(path: Path) -> Path:
     """NSIDC-0761: zero where there is nothing, a MASK without meanings."""
     one = Raster.of(450.0)
-    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
-    ds.x.attrs, ds.y.attrs = (
-        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
-    )
+    ds = one.empty()
     ds["crs"] = ((), np.int32(0), {**STEREOGRAPHIC, **WGS84})
     for axis, values in (("X", one.u), ("Y", one.v)):
         ds[f"V{axis}"] = (
@@ -173,10 +177,7 @@ def multi_year(path: Path) -> Path:
 def its_live(path: Path) -> Path:
     """ITS_LIVE v2 mosaic: no axis attributes, packed errors, masks whose zero is missing."""
     one = Raster.of(480.0)
-    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
-    ds.x.attrs, ds.y.attrs = (
-        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
-    )
+    ds = one.empty()
     ds["mapping"] = ((), np.array(b"", "S1"), {**STEREOGRAPHIC, **WGS84})
     fields = {"vx": one.u, "vy": one.v, "v": np.hypot(one.u, one.v)}
     encoding: dict[str, dict] = {}
@@ -263,10 +264,7 @@ def bedmachine(path: Path) -> Path:
 def bedmap3(path: Path) -> Path:
     """Bedmap3: total thickness, ocean as a fill value, a mask that does not tell its meanings."""
     one = Raster.of(500.0)
-    ds = xr.Dataset(coords={"x": one.x, "y": one.y})
-    ds.x.attrs, ds.y.attrs = (
-        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
-    )
+    ds = one.empty()
     ds["mapping"] = ((), np.int32(0), {**STEREOGRAPHIC, **WGS84})
     for name in ("ice_thickness", "surface_topography", "bed_topography", "thickness_uncertainty"):
         scale = {"ice_thickness": 1.0, "surface_topography": 0.1, "bed_topography": -1.0}
@@ -288,10 +286,7 @@ def bedmap3(path: Path) -> Path:
 def ismip(path: Path) -> Path:
     """ISMIP6: model output, m s-1, one time, fractions for masks."""
     one = Raster.of(1000.0)
-    ds = xr.Dataset(coords={"time": [2015.0], "x": one.x, "y": one.y[::-1]})
-    ds.x.attrs, ds.y.attrs = (
-        {"units": "m", "standard_name": f"projection_{axis}_coordinate"} for axis in "xy"
-    )
+    ds = one.empty().isel(y=slice(None, None, -1)).assign_coords(time=[2015.0])
     fields = {
         "xvelmean": (one.u, "land_ice_vertical_mean_x_velocity", "m s-1"),
         "yvelmean": (one.v, "land_ice_vertical_mean_y_velocity", "m s-1"),

@@ -14,6 +14,7 @@ import xdiffice
 from xdiffice.errors import (
     CoordinateError,
     DataValuesError,
+    FileFormatError,
     InvalidDatasetError,
     ParameterError,
     PlausibilityWarning,
@@ -178,9 +179,7 @@ def test_only_blocks_of_the_shelf_are_read(files):
     velocity = opened(files["measures"]).chunk(y=20, x=20)
     bed = opened(files["bedmachine"]).chunk(y=20, x=20)
     velocity = velocity.assign({n: watched(n, velocity[n]) for n in ("VX", "VY", "ERRX", "ERRY")})
-    velocity = velocity.assign_coords(
-        {n: watched(n, velocity[n]) for n in ("lat", "lon")} if "lat" in velocity else {}
-    )
+    velocity = velocity.assign_coords({n: watched(n, velocity[n]) for n in ("lat", "lon")})
     bed = bed.assign(
         {n: watched(n, bed[n]) for n in ("thickness", "mask", "errbed", "surface", "bed")}
     )
@@ -334,6 +333,7 @@ def test_flight_lines_as_thickness(files):
         ({"bbox": (1, 0, 0, 1)}, ParameterError, "x_min < x_max"),
         ({"bbox": (0, 0, 1e3, 1e3)}, CoordinateError, "has no pixel in x 0 to 1 km"),
         ({"seed_point": (0, 0)}, CoordinateError, "has no pixel in"),
+        ({"thickness": "no_such_file.nc"}, FileFormatError, "there is no file 'no_such_file.nc'"),
         ({"seed_point": "x"}, ParameterError, "seed_point must be 2 finite numbers"),
         (
             {"bbox": (CENTRE[0] - 44e3, CENTRE[1] - 44e3, CENTRE[0] - 40e3, CENTRE[1] - 40e3)},
@@ -345,8 +345,9 @@ def test_flight_lines_as_thickness(files):
     ],
 )
 def test_what_is_wrong_is_said(files, arguments, error, text):
+    arguments = {"thickness": files["bedmachine"], **arguments}
     with pytest.raises(error, match=text):
-        xdiffice.assemble(files["measures"], files["bedmachine"], **arguments)
+        xdiffice.assemble(files["measures"], **arguments)
 
 
 def test_all_problems_are_told_together(files):

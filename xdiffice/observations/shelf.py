@@ -18,6 +18,7 @@ import xarray as xr
 from xdiffice.errors import (
     CoordinateError,
     DataValuesError,
+    FileFormatError,
     ParameterError,
     PlausibilityWarning,
     VariableNotFoundError,
@@ -123,7 +124,8 @@ def assemble(
     if seed_point is not None:
         seed = _numbers(seed_point, "seed_point", 2)
     notes: list[str] = []
-    data, thick, ice = (_opened(source, notes) for source in (velocity, thickness, mask))
+    data, thick = (_opened(source, notes) for source in (velocity, thickness))
+    ice = _opened(mask, notes, may_be_name=True)
     found = search(data, thick, ice, front, variables, units, roles=tuple(ROLES))
     found.notes[:0] = notes
     if "mask" in found.fields:
@@ -151,9 +153,13 @@ def assemble(
     return shelf_dataset(found, shelf.grid, shelf.floating, points)
 
 
-def _opened(source: Any, notes: list[str]) -> Any:
+def _opened(source: Any, notes: list[str], *, may_be_name: bool = False) -> Any:
     """Open paths lazily, and write what is known of a product into attributes."""
-    if isinstance(source, PathLike) or (isinstance(source, str) and os.path.exists(source)):
+    if isinstance(source, str | PathLike):
+        if not os.path.exists(source):
+            if may_be_name and isinstance(source, str):
+                return source
+            raise FileFormatError(f"there is no file {str(source)!r}")
         source = xr.open_dataset(source, chunks={}, decode_coords="all")
     if not isinstance(source, xr.Dataset):
         return source
