@@ -46,10 +46,38 @@ def shelf_of(products, kind: str, folder: Path) -> xr.Dataset:
             floating_values=2,
             ocean_values=0,
         )
+    if kind == "its_live tiles":
+        tiles = products.its_live_tiles(folder)
+        units = {"vx": "m yr-1", "vy": "m yr-1"}
+        return xdiffice.assemble(tiles, bed, seed_point=products.CENTRE, units=units)
+    if kind in ("bedmap points", "opr points"):
+        write = products.bedmap_points if kind == "bedmap points" else products.opr_points
+        points = xdiffice.open_flight_lines(write(folder / "lines.csv"))
+        velocity = products.measures(folder / "v.nc")
+        return xdiffice.assemble(velocity, points, xr.open_dataset(bed)["mask"], bbox=box)
+    if kind == "issm":
+        return xdiffice.assemble(xdiffice.open_issm(products.issm(folder / "model.nc")), bbox=box)
+    if kind == "diffice mat":
+        data = xdiffice.open_diffice_mat(products.mat(folder / "s.mat"), velocity_units="m s-1")
+        return xdiffice.assemble(data, bbox=box)
     return xdiffice.assemble(products.ismip(folder / "model.nc"), bbox=box)
 
 
-@pytest.mark.parametrize("kind", ["measures", "older measures", "its_live", "multi-year", "ismip"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "measures",
+        "older measures",
+        "its_live",
+        "its_live tiles",
+        "multi-year",
+        "ismip",
+        "bedmap points",
+        "opr points",
+        "issm",
+        "diffice mat",
+    ],
+)
 def test_a_product_becomes_its_viscosity(products, kind, tmp_path):
     shelf = shelf_of(products, kind, tmp_path)
     found = inverter(max_iterations=1500).fit(shelf).predict()["viscosity"]

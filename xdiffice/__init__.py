@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from . import synthetic, tutorial
     from .inverter import SSAViscosityInverter
     from .observations.hydrostatic import hydrostatic_thickness
+    from .observations.issm import open_issm
     from .observations.readers import open_diffice_mat
     from .observations.report import report
     from .observations.shelf import assemble
@@ -68,6 +69,7 @@ __all__ = [
     "hydrostatic_thickness",
     "open_diffice_mat",
     "open_flight_lines",
+    "open_issm",
     "report",
     "synthetic",
     "tutorial",
@@ -87,6 +89,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "hydrostatic_thickness": ("observations.hydrostatic", "hydrostatic_thickness"),
     "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
     "open_flight_lines": ("observations.tables", "open_flight_lines"),
+    "open_issm": ("observations.issm", "open_issm"),
     "report": ("observations.report", "report"),
     "synthetic": ("synthetic", None),
     "tutorial": ("tutorial", None),

@@ -31,8 +31,33 @@ WGS84 = {"semi_major_axis": 6378137.0, "inverse_flattening": 298.257223563}
 HUGHES = {"semi_major_axis": 6378273.0, "inverse_flattening": 298.27940504282}
 
 
+class _Fields:
+    """The shelf at positions ``east`` and ``north`` of its centre, m."""
+
+    @property
+    def u(self) -> np.ndarray:
+        """m s-1; the middle moves as well, so that no pixel is at rest."""
+        return RATE * self.east + 10 / SECONDS_PER_YEAR
+
+    @property
+    def v(self) -> np.ndarray:
+        return RATE * self.north + 20 / SECONDS_PER_YEAR
+
+    @property
+    def h(self) -> np.ndarray:
+        return 400 - 2e-3 * self.east + 40 * np.sin(self.north / 2e4)
+
+
 @dataclass(frozen=True)
-class Raster:
+class Points(_Fields):
+    """The shelf at points."""
+
+    east: np.ndarray
+    north: np.ndarray
+
+
+@dataclass(frozen=True)
+class Raster(_Fields):
     """The shelf on pixels; rows from north to south."""
 
     x: np.ndarray
@@ -67,19 +92,6 @@ class Raster:
     def floating(self) -> np.ndarray:
         rise = np.hypot(self.east, self.north - 12e3) < 2.5e3
         return self.ice & (self.east >= COAST) & ~rise
-
-    @property
-    def u(self) -> np.ndarray:
-        """m s-1; the middle moves as well, so that no pixel is at rest."""
-        return RATE * self.east + 10 / SECONDS_PER_YEAR
-
-    @property
-    def v(self) -> np.ndarray:
-        return RATE * self.north + 20 / SECONDS_PER_YEAR
-
-    @property
-    def h(self) -> np.ndarray:
-        return 400 - 2e-3 * self.east + 40 * np.sin(self.north / 2e4)
 
     def on_ice(self, values: np.ndarray, elsewhere: float, dtype: str = "f4") -> np.ndarray:
         return np.where(self.ice, values, elsewhere).astype(dtype)
@@ -209,8 +221,26 @@ def its_live(path: Path) -> Path:
     return path
 
 
-def bedmachine(path: Path) -> Path:
-    """BedMachine Antarctica: int32 axes in "meter", zero thickness over ocean, Hughes 1980."""
+def its_live_tiles(folder: Path) -> list[Path]:
+    """ITS_LIVE as Cloud-Optimised GeoTIFF: one band a file, -32767, no units anywhere."""
+    import rioxarray  # noqa: F401
+
+    one = Raster.of(480.0)
+    paths = []
+    for name, values in {"vx": one.u, "vy": one.v}.items():
+        band = one.empty().assign({name: (("y", "x"), one.on_ice(yearly(values), -32767.0))})[name]
+        paths.append(folder / f"ITS_LIVE_velocity_120m_RGI19A_0000_v02_{name}.tif")
+        band.rio.write_crs("EPSG:3031").rio.write_nodata(-32767.0).rio.to_raster(
+            paths[-1], tiled=True, compress="deflate"
+        )
+    return paths
+
+
+def bedmachine(path: Path, version: int = 2) -> Path:
+    """BedMachine Antarctica: int32 axes in "meter", zero thickness over ocean, Hughes 1980.
+
+    Versions 1 to 4 share their core; the third has ``dataid`` and the fourth ``rgi`` besides.
+    """
     one = Raster.of(500.0)
     ds = xr.Dataset(
         coords={"x": one.x.astype("i4"), "y": one.y.astype("i4")},
@@ -257,6 +287,12 @@ def bedmachine(path: Path) -> Path:
             "flag_meanings": "ocean ice_free_land grounded_ice floating_ice lake_vostok",
         },
     )
+    for name in (
+        "source",
+        *(["dataid"] if version >= 3 else []),
+        *(["rgi"] if version > 3 else []),
+    ):
+        ds[name] = (("y", "x"), np.ones(one.ice.shape, "i1"), {"grid_mapping": "mapping"})
     ds.to_netcdf(path)
     return path
 
@@ -303,4 +339,112 @@ def ismip(path: Path) -> Path:
             {"standard_name": standard, "units": units},
         )
     ds.to_netcdf(path)
+    return path
+
+
+def issm(path: Path, changed: dict[str, np.ndarray | None] | None = None) -> Path:
+    """ISSM: groups without any attributes, metres per year of ``yts``, elements from one.
+
+    ``changed`` are variables ("group/name") to be written otherwise, besides, or not at all.
+    """
+    from netCDF4 import Dataset
+    from scipy.spatial import Delaunay
+
+    step = 1500.0
+    rows, columns = np.mgrid[-HALF : HALF + 1 : step, -HALF : HALF + 1 : step]
+    east, north = (
+        (columns + 0.25 * step * (np.arange(len(rows)) % 2)[:, None]).ravel(),
+        rows.ravel(),
+    )
+    one = Points(east, north)
+    year = 365 * 86400.0
+    polynya, rise = np.hypot(east - 8e3, north) - 3e3, np.hypot(east, north - 12e3) - 2.5e3
+    ice = np.minimum(np.maximum(np.hypot(east, north) - RADIUS, -polynya), east - COAST)
+    variables = {
+        "mesh/x": east + CENTRE[0],
+        "mesh/y": north + CENTRE[1],
+        "mesh/elements": Delaunay(np.column_stack([east, north])).simplices + 1,
+        "geometry/thickness": one.h,
+        "geometry/surface": 0.1 * one.h,
+        "initialization/vx": one.u * year,
+        "initialization/vy": one.v * year,
+        "mask/ice_levelset": ice,
+        "mask/ocean_levelset": np.maximum(COAST - east, -rise),
+        "constants/yts": np.array(year),
+        "constants/g": np.array(9.81),
+        **(changed or {}),
+    }
+    with Dataset(path, "w") as file:
+        for name, values in variables.items():
+            if values is None:
+                continue
+            for size in values.shape:
+                if f"of_{size}" not in file.dimensions:
+                    file.createDimension(f"of_{size}", size)
+            dims = [f"of_{size}" for size in values.shape]
+            file.createVariable(name, values.dtype, dims)[...] = values
+    return path
+
+
+def flown() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points on lines 4 km apart: longitude, latitude, thickness and -9999 for a few of them."""
+    from pyproj import Transformer
+
+    east, north = (
+        axis.ravel()
+        for axis in np.meshgrid(np.arange(-28e3, 29e3, 4e3), np.arange(-28e3, 29e3, 500))
+    )
+    floating = (np.hypot(east, north) < RADIUS) & (east > COAST)
+    one = Points(east[floating], north[floating])
+    back = Transformer.from_crs(3031, 4326, always_xy=True)
+    longitude, latitude = back.transform(one.east + CENTRE[0], one.north + CENTRE[1])
+    thickness = np.where(np.arange(one.h.size) % 50 == 7, -9999.0, one.h)
+    return longitude, latitude, thickness
+
+
+def bedmap_points(path: Path) -> Path:
+    """Bedmap CSV: comments, columns with units in brackets, -9999 in all of them."""
+    names = (
+        "trajectory_id,trace_number,longitude (degree_east),latitude (degree_north),date,time_UTC,"
+        "surface_altitude (m),land_ice_thickness (m),bedrock_altitude (m),"
+        "two_way_travel_time (m),aircraft_altitude (m),along_track_distance (m)"
+    )
+    lines = [f"#key{k}: value" for k in range(18)] + [names]
+    for k, (longitude, latitude, h) in enumerate(zip(*flown(), strict=True)):
+        lines.append(
+            f"T1,{k},{longitude % 360:.8f},{latitude:.8f},-9999,-9999,-9999,{h:.4f},"
+            "-9999,-9999,-9999,-9999"
+        )
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def opr_points(path: Path) -> Path:
+    """OPR level 2: capital names without units."""
+    lines = ["LAT,LON,UTCTIMESOD,THICK,ELEVATION,FRAME,SURFACE,BOTTOM,QUALITY"]
+    for longitude, latitude, h in zip(*flown(), strict=True):
+        lines.append(f"{latitude:.8f},{longitude:.8f},0.0,{h:.4f},500,2018010101,40,{h:.4f},1")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def mat(path: Path) -> Path:
+    """DIFFICE_jax: arrays that know no units, NaN off the shelf in positions as well."""
+    from scipy.io import savemat
+
+    one = Raster.of(1000.0)
+    x, y = one.east + CENTRE[0], one.north + CENTRE[1]
+    shelf = one.floating
+    fields = {"xd": x, "yd": y, "ud": one.u, "vd": one.v, "xd_h": x, "yd_h": y, "hd": one.h}
+    angle = np.linspace(-2, 2, 200)
+    front = np.column_stack([np.cos(angle), np.sin(angle)])
+    savemat(
+        path,
+        {name: np.where(shelf, values, np.nan) for name, values in fields.items()}
+        | {
+            "xct": RADIUS * front[:, :1] + CENTRE[0],
+            "yct": RADIUS * front[:, 1:] + CENTRE[1],
+            "nnct": front,
+        },
+    )
     return path

@@ -6,7 +6,6 @@ as it is.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -18,7 +17,6 @@ import xarray as xr
 from xdiffice.errors import (
     CoordinateError,
     DataValuesError,
-    FileFormatError,
     ParameterError,
     PlausibilityWarning,
     VariableNotFoundError,
@@ -30,8 +28,8 @@ from xdiffice.observations.crop import EVERYWHERE, Box, box_of_shelf, connected_
 from xdiffice.observations.domain import compare_projections
 from xdiffice.observations.gazetteer import place_of
 from xdiffice.observations.masks import floating, with_meanings
+from xdiffice.observations.opening import opened
 from xdiffice.observations.outline import Outline
-from xdiffice.observations.products import standardised
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Field, Survey, load, search
 from xdiffice.observations.values import count
@@ -42,7 +40,7 @@ MARGIN = 10
 
 
 def assemble(
-    velocity: xr.Dataset | str | PathLike[str],
+    velocity: xr.Dataset | str | PathLike[str] | Sequence[str | PathLike[str]],
     thickness: Any = None,
     mask: Any = None,
     *,
@@ -64,9 +62,10 @@ def assemble(
 
     Parameters
     ----------
-    velocity : Dataset or path
-        Both components of the velocity. A path is opened with ``chunks={}``.
-    thickness : Dataset, DataArray, DataFrame or path, optional
+    velocity : Dataset, path or sequence of paths
+        Both components of the velocity. Paths are opened with ``chunks={}``: netCDF, Zarr, or
+        GeoTIFF (with rioxarray), one variable in each, named by the end of the file's name.
+    thickness : Dataset, DataArray, DataFrame, path or sequence of paths, optional
         Ice thickness on any grid, or at points (flight lines); by default in `velocity`.
     mask : Dataset, DataArray, str or path, optional
         Which ice floats: flags with ``flag_meanings``, fractions, or booleans; or the name of a
@@ -124,8 +123,8 @@ def assemble(
     if seed_point is not None:
         seed = _numbers(seed_point, "seed_point", 2)
     notes: list[str] = []
-    data, thick = (_opened(source, notes) for source in (velocity, thickness))
-    ice = _opened(mask, notes, may_be_name=True)
+    data, thick = (opened(source, notes) for source in (velocity, thickness))
+    ice = opened(mask, notes, may_be_name=True)
     found = search(data, thick, ice, front, variables, units, roles=tuple(ROLES))
     found.notes[:0] = notes
     if "mask" in found.fields:
@@ -151,25 +150,6 @@ def assemble(
     points = front_of(found, shelf)
     shelf = shelf.within(box)
     return shelf_dataset(found, shelf.grid, shelf.floating, points)
-
-
-def _opened(source: Any, notes: list[str], *, may_be_name: bool = False) -> Any:
-    """Open paths lazily, and write what is known of a product into attributes."""
-    if isinstance(source, str | PathLike):
-        if not os.path.exists(source):
-            if may_be_name and isinstance(source, str):
-                return source
-            raise FileFormatError(f"there is no file {str(source)!r}")
-        source = xr.open_dataset(source, chunks={}, decode_coords="all")
-    if not isinstance(source, xr.Dataset):
-        return source
-    result, product = standardised(source)
-    if product is not None:
-        notes.append(
-            f"recognised {product.name}"
-            + (f", thickness {product.thickness.replace('_', ' ')}" if product.thickness else "")
-        )
-    return result
 
 
 def _numbers(values: Any, name: str, number: int) -> Any:
