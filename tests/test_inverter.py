@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dask.array
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from small_fits import disc, inverter, relative_error
@@ -330,6 +331,28 @@ def test_an_interrupted_fit_can_be_used(shelf, monkeypatch):
     assert 0 < stopped.n_iter_ < 600
     assert np.isfinite(stopped.predict().viscosity).any()
     assert stopped.misfit_["x_velocity"] < 0.1  # the motion stage was over
+
+
+# Weights
+
+
+def test_momentum_weighs_more_where_the_thickness_is_known_on_lines_alone(shelf):
+    """What is known nowhere else is asked of the balance; a grid leaves the weight as it was."""
+    known = (abs(shelf.y) < 3e3) & shelf.thickness.notnull()
+    x, y = np.meshgrid(shelf.x, shelf.y)
+    on_line = known.transpose("y", "x").values
+    line = pd.DataFrame(
+        {"x": x[on_line], "y": y[on_line], "thickness": shelf.thickness.values[on_line]}
+    )
+    units = {"x": "m", "y": "m", "thickness": "m"}
+    weights = [
+        inverter(max_iterations=3, **more).fit(*data).history_.momentum_weight.max().item()
+        for data, more in (
+            ((shelf,), {}),
+            ((shelf.drop_vars("thickness"), line), {"units": units}),
+        )
+    ]
+    assert weights[1] > 50 * weights[0]
 
 
 # Compilation

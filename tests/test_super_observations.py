@@ -12,6 +12,7 @@ from xdiffice.super_observations import (
     SPARE,
     block_means,
     detail,
+    gaps,
     noise,
     noisiness,
     scatter_of_data,
@@ -457,3 +458,33 @@ def test_noisiness_is_the_square_of_the_scatter(scatter, of_v):
     name = "v_weight" if of_v else "u_weight"
     points = points._replace(velocity=points.velocity._replace(**{name: trust}))
     assert noisiness(points) == pytest.approx(min(1.0, (scatter / 0.04) ** 2), abs=1e-9)
+
+
+def with_thickness_at(x, y) -> Batch:
+    """A square shelf of side 1, and where its thickness is known."""
+    inside = (axis.ravel() for axis in np.meshgrid(*[np.linspace(0, 1, 500)] * 2))
+    ones = np.ones(np.size(x))
+    thickness = ThicknessBatch(np.asarray(x), np.asarray(y), ones, ones)
+    nothing = VelocityBatch(*np.zeros((6, 1)))
+    return Batch(nothing, thickness, InteriorBatch(*inside), FrontBatch(*np.zeros((4, 0))))
+
+
+@pytest.mark.parametrize("apart", [0.1, 0.2, 0.5])
+def test_between_lines_nothing_is_known(apart):
+    x, y = np.meshgrid(np.arange(apart / 2, 1, apart), np.linspace(0, 1, 300))
+    far = 2 * np.sqrt(np.log(2) / np.pi / 2000)  # twice the median to a neighbour, of 2000 points
+    expected = (1 - 2 * far / apart - 0.1) / 0.9
+    assert gaps(with_thickness_at(x.ravel(), y.ravel())) == pytest.approx(expected, abs=0.04)
+
+
+@pytest.mark.parametrize("side", [0.002, 0.025])
+def test_a_grid_has_no_gaps_even_if_some_of_it_is_missing(side):
+    x, y = (axis.ravel() for axis in np.meshgrid(*[np.arange(0, 1 + side, side)] * 2))
+    hole = np.hypot(x - 0.5, y - 0.5) < 0.15
+    assert gaps(with_thickness_at(x, y)) == 0.0
+    assert gaps(with_thickness_at(x[~hole], y[~hole])) == 0.0
+
+
+def test_one_point_leaves_all_of_the_shelf_a_gap():
+    assert gaps(with_thickness_at([0.5], [0.5])) > 0.99
+    assert gaps(with_thickness_at([], [])) == 0.0  # somebody else complains

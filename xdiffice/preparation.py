@@ -23,6 +23,7 @@ from xdiffice.physics.scales import Scales
 from xdiffice.subdomains import of_equal_size
 from xdiffice.super_observations import (
     detail,
+    gaps,
     noisiness,
     scatter_of_data,
     super_observations,
@@ -38,6 +39,7 @@ from xdiffice.training.sampling import SampleSizes
 INTERFACE_SHARES = {"values": 0.3, "slopes": 0.001, "viscosity": 0.01, "forces": 0.00001}
 DEPARTURE_SHARE = 1.0  # of the weight of momentum
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
+GAPS_FACTOR = 100.0  # by which momentum gains where the thickness is known nowhere near
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def make_problems(
     """Make the problems of all regions; their samples have the same sizes."""
     n = len(parts)
     data = [part.data(choices) for part in parts]
-    recipes = [_recipe(estimator, choices, noisiness(one), n) for one in data]
+    recipes = [_recipe(estimator, choices, noisiness(one), gaps(one), n) for one in data]
     recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
     rngs = [rng] if n == 1 else rng.spawn(n)
     batches = of_equal_size(data, recipes[0].sizes)
@@ -154,8 +156,9 @@ def make_seams(partition: Partition, parts: list[Part], rheology: Rheology) -> S
     return Seams((met.x, met.y), (met.first, met.second), scales, rheology)
 
 
-def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> Recipe:
+def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_regions: int) -> Recipe:
     factor = 1 + NOISY_FACTOR * noise
+    momentum = (factor + GAPS_FACTOR * gap) * float(estimator.momentum_weight)
     return Recipe(
         sizes=SampleSizes(
             choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
@@ -163,11 +166,11 @@ def _recipe(estimator: Any, choices: Choices, noise: float, n_regions: int) -> R
         weights=Weights(
             velocity=float(estimator.velocity_weight),
             thickness=float(estimator.thickness_weight),
-            momentum=factor * float(estimator.momentum_weight),
+            momentum=momentum,
             front=factor * float(estimator.front_weight),
             roughness=noise * float(estimator.roughness_weight),
             penalty=factor * float(estimator.penalty_weight),
-            departure=DEPARTURE_SHARE * factor * float(estimator.momentum_weight),
+            departure=DEPARTURE_SHARE * momentum,
             **{
                 f"interface_{name}": share * float(estimator.interface_weight)
                 for name, share in INTERFACE_SHARES.items()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from xdiffice.training.loss import Array, Batch, ThicknessBatch, VelocityBatch
 
@@ -17,6 +18,8 @@ Data = TypeVar("Data", VelocityBatch, ThicknessBatch)
 NOISE_FLOOR = 0.01  # in units of two standard deviations: what a network can be expected to fit
 NOISY = 4.0  # floors: from here on velocity counts as all noise
 SPARE = 1.1  # more blocks than a sample takes: its size is then that of every other shelf
+GAP_SAMPLE = 2000  # points of the shelf that are looked at for gaps in the thickness
+COMMON_GAPS = 0.1  # share of the shelf
 DETAIL_BLOCKS = 5000  # neighbourhoods of a dozen of them are 1/400 of the shelf
 _FITTED = 3  # coefficients of a plane
 _BLOCK_FOR_NOISE = 12  # data: enough to tell scatter from slope
@@ -108,6 +111,37 @@ def noisiness(points: Batch) -> float:
     velocity = points.velocity
     trust = min(float(np.mean(w)) for w in (velocity.u_weight, velocity.v_weight))
     return float(min(1.0, (1 / trust - 1) / NOISY**2)) if trust > 0 else 1.0
+
+
+def gaps(points: Batch) -> float:
+    """How much of the shelf lies far from any thickness, as between flight lines: 0 to 1.
+
+    There no datum contradicts the balance of momentum, and nothing but the balance knows the
+    thickness: the equations may be asked to hold closely. "Far" is the distance of two points
+    out of GAP_SAMPLE, spread over the shelf; the few gaps of gridded thickness do not count.
+
+    Parameters
+    ----------
+    points : Batch
+        As `super_observations` returns it.
+
+    Returns
+    -------
+    float
+        Share of the shelf, less what is common, over what that leaves.
+    """
+    interior, thickness = points.interior, points.thickness
+    n = interior.x.shape[0]
+    chosen = np.random.default_rng(0).permutation(n)[:GAP_SAMPLE]
+    places = np.column_stack([interior.x[chosen], interior.y[chosen]])
+    if len(places) < 2 or not thickness.x.size:
+        return 0.0
+    neighbour, _ = cKDTree(places).query(places, k=2)
+    far = 2 * np.median(neighbour[:, 1])  # of random points: the side of a square for each
+    data = cKDTree(np.column_stack([thickness.x, thickness.y]))
+    away, _ = data.query(places, distance_upper_bound=far)
+    share = float(np.mean(~np.isfinite(away)))
+    return max(0.0, share - COMMON_GAPS) / (1 - COMMON_GAPS)
 
 
 def detail(points: Batch, scatter: Mapping[str, float]) -> float:
