@@ -43,6 +43,7 @@ from xdiffice.results.labels import label, resolve_template
 from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
+from xdiffice.training.neighbours import Neighbours
 from xdiffice.training.recipe import LogarithmAt, train
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
@@ -303,7 +304,8 @@ class SSAViscosityInverter(BaseEstimator):
             with full_precision(self.dtype):
                 problems = make_problems(self, choices, parts, recorder, rng)
                 seams = make_seams(partition, parts, model.rheology)
-                thetas, self.stop_reason_ = train(problems, seams, first, budget)
+                neighbours = Neighbours(partition.window, of_regions, model)
+                thetas, self.stop_reason_ = train(problems, seams, neighbours, first, budget)
         finally:
             recorder.close()
         self.model_ = fitted(thetas)

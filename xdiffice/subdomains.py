@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -23,7 +24,7 @@ from xdiffice.observations.points import (
 )
 from xdiffice.observations.regions import Partition, cut, from_labels, one_region
 from xdiffice.results.template import resolve_template
-from xdiffice.training.loss import Batch, FrontBatch, InteriorBatch, Points
+from xdiffice.training.loss import Batch, FrontBatch, Points
 from xdiffice.training.sampling import SampleSizes
 
 MIN_DATA = 30
@@ -153,9 +154,8 @@ def of_equal_size(batches: Sequence[Batch], sizes: SampleSizes) -> list[Batch]:
 
 def _repeated(points: Points, n: int) -> Points:
     if points.x.size == 0 and isinstance(points, FrontBatch):
-        return FrontBatch(*np.zeros((4, n)))
+        x, y, n_x, n_y = np.zeros((4, n))
+        return FrontBatch(x, y, n_x, n_y)
     if points.x.size >= n:
         return points
-    if isinstance(points, InteriorBatch):
-        return InteriorBatch(np.resize(points.x, n), np.resize(points.y, n))
-    return type(points)(*(np.resize(array, n) for array in points))
+    return jax.tree.map(lambda array: np.resize(array, n), points)

@@ -22,6 +22,7 @@ from xdiffice.training.loss import (
     FrontBatch,
     InteriorBatch,
     Sample,
+    logarithms_at_residual_points,
     motion_at_residual_points,
     residuals,
 )
@@ -151,7 +152,8 @@ def _by_point(model: Model, sample: Sample) -> list[tuple[Callable, Any, jax.Arr
         motion, viscosity = model.split(theta)
         at = Batch(batch.velocity, batch.thickness, inside, edge)
         motions = motion_at_residual_points(model, motion, at, units)
-        return residuals(model, viscosity, motions, at)
+        logarithms = logarithms_at_residual_points(model, viscosity, at)
+        return residuals(model, motions, logarithms, at)
 
     nowhere = InteriorBatch(*jnp.zeros((2, 0))), FrontBatch(*jnp.zeros((4, 0)))
 
@@ -165,7 +167,7 @@ def _by_point(model: Model, sample: Sample) -> list[tuple[Callable, Any, jax.Arr
         return jnp.concatenate([jnp.maximum(one - sample.leeway, 0.0) for one in away])
 
     def front(theta, p):
-        edge = FrontBatch(*(a[None] for a in p))
+        edge = jax.tree.map(lambda a: a[None], p)
         return jnp.concatenate(equations(theta, nowhere[0], edge)[1])
 
     data = jnp.array([curbs.x_velocity, curbs.y_velocity])

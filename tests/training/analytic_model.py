@@ -66,11 +66,9 @@ class SpreadingModel:
         )
 
     def logarithms(self, theta_viscosity, x, y, order):
-        assert order == 0
-        return (Jet(jnp.log(thickness(x, y).value / (12 * RATE)) + theta_viscosity[0]),)
-
-    def rheology_fields(self, theta_viscosity, x, y, order):
-        return (thickness(x, y, order).scaled(jnp.exp(theta_viscosity[0]) / (12 * RATE)),)
+        h = thickness(x, y, order)
+        log = jnp.log(h.value / (12 * RATE)) + theta_viscosity[0]
+        return (Jet(log) if order == 0 else Jet(log, h.x / h.value, h.y / h.value),)
 
 
 def exact_batch(seed: int = 0, n: int = 40) -> Batch:

@@ -40,7 +40,7 @@ def run(seed: int = 0, max_iterations: int = 100, recipe: Recipe = RECIPE, first
     rng = np.random.default_rng(seed)
     with double_precision():
         problem = Problem(SpreadingModel(), UNITS, exact_batch(), recipe, recorder, rng)
-        (theta,), reason = train([problem], None, first, budget)
+        (theta,), reason = train([problem], None, None, first, budget)
     return theta, reason, budget, recorder.to_dataset()
 
 

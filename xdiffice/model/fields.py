@@ -72,12 +72,8 @@ class Model:
             *(j.scaled(unit.scale, unit.mean) for j, unit in zip(jets, units, strict=True))
         )
 
-    def rheology_fields(self, theta_viscosity, x, y, order: int) -> tuple[Jet, ...]:
-        """Return the rheology's own positive fields, with derivatives up to ``order`` (0 or 1)."""
-        return tuple(exponential(log) for log in self.logarithms(theta_viscosity, x, y, order))
-
     def logarithms(self, theta_viscosity, x, y, order: int) -> tuple[Jet, ...]:
-        """Return the logarithms of the rheology's fields, as `rheology_fields`."""
+        """Logarithms of the rheology's own positive fields, with derivatives up to ``order``."""
         return tuple(self.viscosity.jets(theta_viscosity, x, y, order=order))
 
 

@@ -51,3 +51,8 @@ class Jet(NamedTuple):
             a.xy * b.value + a.x * b.y + a.y * b.x + a.value * b.xy,
             a.yy * b.value + 2 * a.y * b.y + a.value * b.yy,
         )
+
+    def plus(self, other: Jet) -> Jet:
+        """Jet of the sum with another field, up to the order that this one has."""
+        pairs = zip(self, other, strict=True)
+        return Jet(*(None if one is None else one + more for one, more in pairs))

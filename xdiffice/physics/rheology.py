@@ -8,8 +8,9 @@ as frozen dataclasses are, for it is part of what is compiled.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple
@@ -229,3 +230,31 @@ RHEOLOGIES: Mapping[str, Rheology] = MappingProxyType(
     {"isotropic": Isotropic(), "anisotropic": Anisotropic(), "glen": Glen()}
 )
 """Those that have a name."""
+
+
+def in_units_of(
+    scales: Scales, jets: Sequence[Jet], given: Scales, rheology: Rheology
+) -> list[Jet]:
+    """Bring the fields of one region into the units of another, or of the whole shelf.
+
+    Parameters
+    ----------
+    scales : Scales
+        Units that are wanted.
+    jets : sequence of Jet
+        u, v, h and the logarithms of the rheology's fields, in the units of `given`.
+    given : Scales
+        Units that they have.
+    rheology : Rheology
+        What fields there are.
+
+    Returns
+    -------
+    list of Jet
+    """
+    factors = [given.speed / scales.speed] * 2 + [given.thickness / scales.thickness]
+    found = [jet.scaled(factor) for jet, factor in zip(jets[:3], factors, strict=True)]
+    for log, field in zip(jets[3:], rheology.fields, strict=True):
+        unit = rheology.unit_of(field, given) / rheology.unit_of(field, scales)
+        found.append(log.scaled(1.0, math.log(unit)))
+    return [jet.per(scales.length / given.length) for jet in found]

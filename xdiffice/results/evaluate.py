@@ -20,7 +20,7 @@ from xdiffice.model.fields import Model, exponential
 from xdiffice.model.precision import double_precision
 from xdiffice.observations.regions import Partition
 from xdiffice.physics.jets import Jet
-from xdiffice.physics.rheology import Rheology
+from xdiffice.physics.rheology import Rheology, in_units_of
 from xdiffice.physics.scales import Scales
 from xdiffice.physics.ssa import (
     effective_strain_rate_squared,
@@ -157,15 +157,7 @@ class FittedModel:
                 jets = _jets(self.model, orders, theta, scales.equation_units, *at)
                 parts.append(jax.tree.map(lambda array, n=n: np.asarray(array)[:n], jets))
         jets = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
-        fields = self.model.rheology.fields
-        factors = [scales.speed / whole.speed] * 2 + [scales.thickness / whole.thickness]
-        units = [
-            self.model.rheology.unit_of(field, scales) / self.model.rheology.unit_of(field, whole)
-            for field in fields
-        ]
-        converted = [jet.scaled(factor) for jet, factor in zip(jets[:3], factors, strict=True)]
-        converted += [jet.scaled(1.0, np.log(u)) for jet, u in zip(jets[3:], units, strict=True)]
-        return [jet.per(whole.length / scales.length) for jet in converted]
+        return in_units_of(whole, jets, scales, self.model.rheology)
 
     def jets(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
         """Jets of u, v, h and the logarithms, blended by the windows, in the shelf's units."""

@@ -6,13 +6,14 @@ arguments of the compiled step and may change from step to step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xdiffice.model.fields import Model, Motion
+from xdiffice.model.fields import Model, Motion, exponential
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.scales import EquationUnits
 from xdiffice.physics.ssa import (
@@ -43,6 +44,19 @@ class ThicknessBatch(NamedTuple):
     weight: Array
 
 
+class Blend(NamedTuple):
+    """How predictions are made of one region's fields and those of its neighbours, at points.
+
+    The region's own fields count by ``window``; ``rest`` is what all others add: u, v, h and the
+    logarithms of the rheology's fields. Of the residual of the blend ``others`` is what these
+    others are to remove.
+    """
+
+    window: Jet
+    rest: tuple[Jet, ...]
+    others: tuple[Array, Array]
+
+
 class InteriorBatch(NamedTuple):
     """Nondimensional points at which the momentum balance is asked for.
 
@@ -52,6 +66,7 @@ class InteriorBatch(NamedTuple):
     x: Array
     y: Array
     first: tuple[Array, ...] = ()
+    blend: Blend | None = None
 
 
 class FrontBatch(NamedTuple):
@@ -61,6 +76,7 @@ class FrontBatch(NamedTuple):
     y: Array
     n_x: Array
     n_y: Array
+    blend: Blend | None = None
 
 
 Points = TypeVar("Points", VelocityBatch, ThicknessBatch, InteriorBatch, FrontBatch)
@@ -208,7 +224,7 @@ class Motions(NamedTuple):
 def motion_at_residual_points(
     model: Model, theta_motion: jax.Array, batch: Batch, units: EquationUnits
 ) -> Motions:
-    """Velocity and thickness where the equations are asked for."""
+    """Velocity and thickness where the equations are asked for, as the region has them."""
     interior, front = batch.interior, batch.front
     return Motions(
         model.motion_at(theta_motion, units, interior.x, interior.y, order=2),
@@ -216,28 +232,66 @@ def motion_at_residual_points(
     )
 
 
-def residuals(
-    model: Model,
-    theta_viscosity: jax.Array,
-    motions: Motions,
-    batch: Batch,
-    fields: tuple[Jet, ...] | None = None,
-) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-    """Residuals in x and y: of momentum (ρ g' h0² / L), of the front's stress (ρ g' h0).
+class Logarithms(NamedTuple):
+    """Logarithms of the rheology's fields where the equations are asked for."""
 
-    ``fields`` are those of the rheology at the interior points, if they are known already.
-    """
+    interior: Sequence[Jet]
+    front: Sequence[Jet]
+
+
+def logarithms_at_residual_points(
+    model: Model, theta_viscosity: jax.Array, batch: Batch
+) -> Logarithms:
+    """Logarithms of the rheology's fields where the equations are asked for."""
     interior, front = batch.interior, batch.front
+    return Logarithms(
+        model.logarithms(theta_viscosity, interior.x, interior.y, order=1),
+        model.logarithms(theta_viscosity, front.x, front.y, order=0),
+    )
+
+
+Residuals = tuple[tuple[Array, Array], tuple[Array, Array]]
+"""Components in x and y: of momentum (ρ g' h0² / L), of the front's stress (ρ g' h0)."""
+
+
+def residuals(model: Model, motions: Motions, logarithms: Logarithms, batch: Batch) -> Residuals:
+    """Residuals of the region's own fields."""
     inside, edge = motions
-    if fields is None:
-        fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
+    front = batch.front
+    fields = tuple(exponential(log) for log in logarithms.interior)
     mu_h, mu_v = model.rheology.viscosities(fields, inside.u, inside.v)
     momentum = momentum_residual(inside.u, inside.v, inside.h, mu_h, mu_v)
-    at_front = model.rheology_fields(theta_viscosity, front.x, front.y, order=0)
+    at_front = tuple(exponential(log) for log in logarithms.front)
     mu_h, mu_v = model.rheology.viscosities(at_front, edge.u, edge.v)
     normal = (front.n_x, front.n_y)
     stress = front_residual(edge.u, edge.v, edge.h.value, mu_h.value, mu_v.value, normal)
     return momentum, stress
+
+
+def blended_residuals(
+    model: Model, motions: Motions, logarithms: Logarithms, batch: Batch
+) -> Residuals:
+    """Residuals of what is predicted, where neighbours have their share in it."""
+
+    def blended(own: Sequence[Jet], blend: Blend, fields: slice) -> tuple[Jet, ...]:
+        pairs = zip(own, blend.rest[fields], strict=True)
+        return tuple(jet.times(blend.window).plus(rest) for jet, rest in pairs)
+
+    inside, edge = batch.interior.blend, batch.front.blend
+    assert inside is not None
+    assert edge is not None
+    return residuals(
+        model,
+        Motions(
+            Motion(*blended(motions.interior, inside, slice(0, 3))),
+            Motion(*blended(motions.front, edge, slice(0, 3))),
+        ),
+        Logarithms(
+            blended(logarithms.interior, inside, slice(3, None)),
+            blended(logarithms.front, edge, slice(3, None)),
+        ),
+        batch,
+    )
 
 
 def residual_terms(
@@ -249,29 +303,36 @@ def residual_terms(
     curbs: Curbs,
     leeway: Array | float,
 ) -> Terms:
-    """Mean squares of the residuals and of the gradients of log μ; means of what is not wanted."""
-    interior = batch.interior
-    fields = model.rheology_fields(theta_viscosity, interior.x, interior.y, order=1)
+    """Mean squares of the residuals and of the gradients of log μ; means of what is not wanted.
+
+    Where regions blend, half of a square is that of the region's own fields: they have to be a
+    solution by themselves, or they would be free to run away together.
+    """
+    interior, front = batch.interior, batch.front
+    logarithms = logarithms_at_residual_points(model, theta_viscosity, batch)
+    kinds = [residuals(model, motions, logarithms, batch)]
+    if interior.blend is not None and front.blend is not None:
+        blended = blended_residuals(model, motions, logarithms, batch)
+        left = interior.blend.others, front.blend.others
+        kinds.append(jax.tree.map(jnp.subtract, blended, left))
     terms = {}
     # Outliers by the length of the vector: the loss does not depend on the direction of the axes.
-    for name, (x, y), share, curb in zip(
-        ("momentum", "front"),
-        residuals(model, theta_viscosity, motions, batch, fields),
-        (shares.interior, shares.front),
-        (curbs.momentum, curbs.front),
-        strict=True,
+    for k, name, share, curb in (
+        (0, "momentum", shares.interior, curbs.momentum),
+        (1, "front", shares.front, curbs.front),
     ):
-        square = x * x + y * y
-        terms[f"x_{name}"] = jnp.sum(share * curbed(square, curb, of=x * x))
-        terms[f"y_{name}"] = jnp.sum(share * curbed(square, curb, of=y * y))
-    rough = sum((f.x**2 + f.y**2) / f.value**2 for f in fields)
+        vectors = [kind[k] for kind in kinds]
+        for axis, direction in enumerate("xy"):
+            squares = [curbed(x * x + y * y, curb, of=(x, y)[axis] ** 2) for x, y in vectors]
+            terms[f"{direction}_{name}"] = jnp.sum(share * sum(squares)) / len(squares)
+    rough = sum(log.x**2 + log.y**2 for log in logarithms.interior)
     terms["roughness"] = jnp.sum(shares.interior * rough)
     if interior.first:
-        pairs = zip(fields, interior.first, strict=True)
-        away = (jnp.abs(jnp.log(field.value) - log) for field, log in pairs)
+        pairs = zip(logarithms.interior, interior.first, strict=True)
+        away = (jnp.abs(log.value - known) for log, known in pairs)
         excess = sum(jnp.maximum(one - leeway, 0.0) ** 2 for one in away)
         terms["departure"] = jnp.sum(shares.interior * excess)
-    penalty = model.rheology.penalty(fields)
+    penalty = model.rheology.penalty(tuple(exponential(log) for log in logarithms.interior))
     if penalty is not None:
         terms["penalty"] = jnp.sum(shares.interior * penalty)
     return terms

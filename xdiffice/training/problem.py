@@ -20,16 +20,20 @@ from xdiffice.training.loss import (
     Array,
     Batch,
     InterfaceBatch,
+    Residuals,
     Sample,
     Terms,
     Weights,
+    blended_residuals,
     even_shares,
+    logarithms_at_residual_points,
     misfit_squares,
     misfit_terms,
     motion_at_residual_points,
     residual_terms,
     residuals,
 )
+from xdiffice.training.neighbours import shared_out
 from xdiffice.training.objectives import FitAll
 from xdiffice.training.sampling import (
     Magnitudes,
@@ -98,6 +102,8 @@ class Problem:
     ----------
     interface : InterfaceBatch or None
         What neighbours have at the region's interfaces; it may change from sample to sample.
+    blended : callable or None
+        Tells a sample what neighbours have at its points.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Problem:
         self.rng = rng
         self.points = along_curve(points)
         self.interface: InterfaceBatch | None = None
+        self.blended: Callable[[Batch], Batch] | None = None
         self._balance = Balance()
 
     def sample(self, _: np.ndarray | None = None) -> Sample:
@@ -132,10 +139,15 @@ class Problem:
         recipe, balance = self.recipe, self._balance
         by_residual = recipe.sampling == "residual"
         batch = (candidates if by_residual else draw)(self.points, recipe.sizes, self.rng)
+        if self.blended is not None:
+            batch = self.blended(batch)
         drawn = jax.device_put(Sample(batch, self.units, recipe.weights, balance.curbs))
         found = _surveyed(self.model, jnp.asarray(theta), drawn)
         if self.recorder.rows and self.recorder.rows[-1]["stage"] == FitAll.name:
             balance.learn(found.terms, found.stresses)  # not before the first steps
+        if self.blended is not None:
+            batch = shared_out(batch, found.blended_residuals)
+            drawn = drawn._replace(batch=batch)
         if by_residual:
             chosen = draw_by_residual(batch, recipe.sizes, self.rng, found.magnitudes)
             drawn = drawn._replace(batch=jax.device_put(chosen))
@@ -155,6 +167,7 @@ class Survey(NamedTuple):
     terms: Terms
     stresses: dict[str, jax.Array]
     magnitudes: Magnitudes
+    blended_residuals: Residuals | None
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -174,6 +187,10 @@ def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
     driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
     stresses = {"momentum": jnp.mean(driving), "front": jnp.mean((0.5 * edge.h.value) ** 2)}
     u, v, h = misfit_squares(model, theta_motion, batch)
-    momentum, front = residuals(model, theta_viscosity, motions, batch)
+    logarithms = logarithms_at_residual_points(model, theta_viscosity, batch)
+    momentum, front = residuals(model, motions, logarithms, batch)
     magnitudes = Magnitudes(jnp.sqrt(u + v), jnp.sqrt(h), jnp.hypot(*momentum), jnp.hypot(*front))
-    return Survey(terms, stresses, magnitudes)
+    blended = None
+    if batch.interior.blend is not None:
+        blended = blended_residuals(model, motions, logarithms, batch)
+    return Survey(terms, stresses, magnitudes, blended)

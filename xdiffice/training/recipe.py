@@ -18,6 +18,7 @@ import numpy as np
 from xdiffice.training.budget import Budget
 from xdiffice.training.coupling import Seams
 from xdiffice.training.loop import Descent, Plan, minimise
+from xdiffice.training.neighbours import Neighbours
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity
 from xdiffice.training.problem import Problem, Recipe
 from xdiffice.training.team import Team
@@ -29,6 +30,7 @@ LogarithmAt = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 def train(
     problems: Sequence[Problem],
     seams: Seams,
+    neighbours: Neighbours,
     first_viscosity: Callable[[np.ndarray], LogarithmAt],
     budget: Budget,
 ) -> tuple[np.ndarray, str]:
@@ -40,6 +42,8 @@ def train(
         What is asked of each region; their samples have the same sizes.
     seams : Seams
         Where regions meet.
+    neighbours : Neighbours
+        What they have where they overlap.
     first_viscosity : callable
         Makes a viscosity for the whole shelf, given all parameters, of which the motion is trained.
     budget : Budget
@@ -68,7 +72,7 @@ def train(
                 thetas[k, part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        return _rounds(thetas, problems, seams, budget, team)
+        return _rounds(thetas, problems, seams, neighbours, budget, team)
     except KeyboardInterrupt:
         budget.interrupted.set()
         return thetas, "interrupted"
@@ -95,7 +99,12 @@ def _early(objective, starts, problems: Sequence[Problem], budget: Budget, team:
 
 
 def _rounds(
-    starts: np.ndarray, problems: Sequence[Problem], seams: Seams, budget: Budget, team: Team
+    starts: np.ndarray,
+    problems: Sequence[Problem],
+    seams: Seams,
+    neighbours: Neighbours,
+    budget: Budget,
+    team: Team,
 ) -> tuple[np.ndarray, str]:
     """Make rounds of all regions, until every one has stopped."""
     model, recipe = problems[0].model, problems[0].recipe
@@ -107,12 +116,15 @@ def _rounds(
     pairs = list(zip(descents, problems, strict=True))
 
     def meet() -> None:
-        """Show every region what its neighbours have at their interfaces."""
+        """Show every region what its neighbours have at their interfaces and where they overlap."""
         if len(problems) == 1:
             return
         targets = seams.targets(model, [descent.theta for descent in descents], recipe.dtype)
         for problem, target in zip(problems, targets, strict=True):
             problem.interface = target
+        neighbours.stand_still([descent.theta for descent in descents])
+        for k, problem in enumerate(problems):
+            problem.blended = functools.partial(neighbours.blended, k)
 
     def step(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair
