@@ -5,7 +5,8 @@
 The shelf is the one "between walls" of `examples/anisotropic.py`. The velocity is singular in the
 two corners where front and walls meet; discs of ``--corners`` (m) around them are left away (0
 keeps them), so that the flow that is inverted is smooth. The walls have to stay: without places
-where the ice does not spread, a constant share of the trivial solution is free.
+where the ice does not spread, a constant share of the trivial solution is free (``--strip 6e3``
+leaves away what is within 6 km of them).
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "examples
 from anisotropic import LENGTH, VISCOSITIES, WIDTH, relative_error, shelves
 
 
-def shelf_without_corners(radius: float) -> xr.Dataset:
-    """Solve the whole bay, and return what lies farther than `radius` (m) from its corners."""
+def shelf_without(radius: float, strip: float) -> xr.Dataset:
+    """Solve the whole bay; return what is `radius` off its corners and `strip` off its walls, m."""
     whole = shelves()["between walls"]
 
     def kept(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
-        return np.hypot(x - LENGTH, abs(y) - 0.5 * WIDTH) >= radius
+        from_wall = 0.5 * WIDTH - abs(y)
+        return (np.hypot(x - LENGTH, from_wall) >= radius) & (from_wall >= strip)
 
     cut = kept(whole["x"], whole["y"])
     fields = [name for name in whole if {"x", "y"} <= {*whole[name].dims}]
@@ -60,9 +62,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--corners", type=float, default=5e3, help="m, around both")
+    parser.add_argument("--strip", type=float, default=0.0, help="m, along both walls")
     parser.add_argument("--rheologies", nargs="+", default=["anisotropic", "isotropic"])
     arguments = parser.parse_args()
-    shelf = shelf_without_corners(arguments.corners)
+    shelf = shelf_without(arguments.corners, arguments.strip)
     print(f"{dict(shelf.sizes)}, {platform.machine()}, {os.cpu_count()} cores")
     print("| inverted as | seed | seconds | error of μ_h | error of μ_v | residual: rms | median |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
