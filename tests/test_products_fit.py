@@ -24,7 +24,8 @@ def products():
 
 def shelf_of(products, kind: str, folder: Path) -> xr.Dataset:
     """Assemble the shelf from the files of one product, or of two."""
-    bed = products.bedmachine(folder / "bed.nc")
+    versions = {"measures": 1, "older measures": 3, "its_live tiles": 4}
+    bed = products.bedmachine(folder / "bed.nc", versions.get(kind, 2))
     box = (*np.subtract(products.CENTRE, 42e3), *np.add(products.CENTRE, 42e3))
     if kind == "measures":
         return xdiffice.assemble(products.measures(folder / "v.nc"), bed, bbox=box)
