@@ -7,10 +7,13 @@ one-dimensional, in SI units.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
+
+from xdiffice.observations.lookup import Lookup
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,36 @@ class Domain:
 
     def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Tell for each position (m) whether it lies in, or within half a pixel of, the shelf."""
-        reach = self.spacing * np.sqrt(0.5) * (1 + 1e-6)  # half the diagonal of a pixel
-        points = np.column_stack([np.ravel(x), np.ravel(y)])
-        inside = np.isfinite(points).all(axis=1)
-        distance, _ = cKDTree(np.column_stack([self.x, self.y])).query(
-            points[inside], distance_upper_bound=reach
-        )
-        inside[inside] = np.isfinite(distance)
-        return inside.reshape(np.shape(x))
+        inside = np.isfinite(x) & np.isfinite(y)
+        near = inside & self._may_contain(x, y)
+        inside = np.zeros(inside.shape, bool)
+        at = np.column_stack([np.asarray(x)[near], np.asarray(y)[near]])
+        if self._raster is None:
+            inside[near] = np.isfinite(self._tree.query(at, distance_upper_bound=self._reach)[0])
+        else:
+            inside[near] = self._raster.within(at, self._reach)
+        return inside
+
+    def _may_contain(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Tell whether positions are in the rectangle around the shelf."""
+        inside = np.ones(np.shape(x), bool)
+        for position, own in ((x, self.x), (y, self.y)):
+            with np.errstate(invalid="ignore"):
+                inside &= position >= own.min() - self._reach
+                inside &= position <= own.max() + self._reach
+        return inside
+
+    @property
+    def _reach(self) -> float:
+        return self.spacing * np.sqrt(0.5) * (1 + 1e-6)  # half the diagonal of a pixel
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(np.column_stack([self.x, self.y]))
+
+    @cached_property
+    def _raster(self) -> Lookup | None:
+        return Lookup.of(self.x, self.y, self.spacing)
 
 
 @dataclass(frozen=True)
