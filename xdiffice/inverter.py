@@ -40,6 +40,8 @@ from xdiffice.results.diagnostics import (
 )
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
+from xdiffice.results.predictions import Predictor
+from xdiffice.results.template import Chunks
 from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
@@ -328,18 +330,23 @@ class SSAViscosityInverter(BaseEstimator):
         *,
         variables: Sequence[str] | None = None,
         extrapolate: bool = False,
+        chunks: Chunks | None = None,
     ) -> xr.Dataset:
         """Evaluate viscosity and the fitted fields.
 
         Parameters
         ----------
         template : Dataset, DataArray or mapping, optional
-            Grid or points, by their coordinates; the velocity's own grid if not given.
+            Grid or points, by their coordinates; the velocity's own grid if not given. If it is
+            dask-backed, the result is, in the same chunks.
         variables : sequence of str, optional
             Names of what is wanted; everything if not given. Less is faster: only residuals need
             second derivatives.
         extrapolate : bool
             Also outside the shelf, where values are NaN otherwise.
+        chunks : int, "auto", tuple or mapping, optional
+            Sizes of blocks, as `xarray.Dataset.chunk` takes them. The result is then computed block
+            by block when it is needed (``to_zarr``, ``to_netcdf``, ``compute``), by dask.
 
         Returns
         -------
@@ -354,23 +361,16 @@ class SSAViscosityInverter(BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ParameterError
-            An unknown variable.
+            An unknown variable; chunks that do not fit.
         CoordinateError
             A template without usable coordinates.
         """
         check_is_fitted(self, "model_")
         names = self._wanted(variables)
-        target = resolve_template(template, self._labels)
-        if extrapolate:
-            inside = np.isfinite(target.x) & np.isfinite(target.y)
-        else:
-            inside = self._domain.contains(target.x, target.y)
-        values = self.model_.evaluate(target.x[inside], target.y[inside], names)
-        fields = {name: np.full(inside.shape, np.nan) for name in names}
-        for name in names:
-            fields[name][inside] = values[name]
+        target = resolve_template(template, self._labels, chunks)
+        predictor = Predictor(self.model_, None if extrapolate else self._domain, names)
         return label(
-            fields,
+            predictor.on(target),
             target,
             self._labels,
             constants=self.model_.scales.constants,

@@ -143,7 +143,7 @@ def label(
 
     Parameters
     ----------
-    fields : mapping of str to ndarray, shape (n,) or ``target.shape``
+    fields : mapping of str to ndarray or dask array, shape (n,) or ``target.shape``
         SI values by name (`OUTPUT_VARIABLES`, ``quantities``): viscosities in Pa s, velocity in
         m s-1, thickness in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa; NaN where
         a flag or a label has no value.
@@ -204,10 +204,10 @@ def _variable(
     name: str, values: Any, target: Target, labels: Labels, described: Mapping[str, dict[str, str]]
 ) -> xr.Variable:
     """Shape one field as the target, in the units that the output promises."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size != target.x.size:
+    array = values if target.chunks is not None else np.asarray(values, dtype=np.float64)
+    if array.size != target.size:
         raise ParameterError(
-            f"{name} has {array.size} values for {target.x.size} positions of the template"
+            f"{name} has {array.size} values for {target.size} positions of the template"
         )
     if name in _FLAGS:
         kind = "int8" if "flag_values" in _FLAGS[name] else "int32"

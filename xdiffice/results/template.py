@@ -1,21 +1,25 @@
 """Where a prediction is wanted: grids and points of many kinds become one list of positions.
 
 `resolve_template` hands `Target` on: SI positions for the model, coordinates for `labels.label`.
+Axes of a grid are not multiplied out before somebody asks for all positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from ..errors import CoordinateError, UnitsError
+from ..errors import CoordinateError, ParameterError, UnitsError
 from ..observations.points import Labels
 
 Template = xr.Dataset | xr.DataArray | Mapping[Hashable, Any]
+Chunks = int | Literal["auto"] | Sequence[Any] | Mapping[Any, Any]
 
 _CF_NAMES = {
     "X": ("projection_x_coordinate", "x"),
@@ -31,8 +35,8 @@ class Target:
 
     Parameters
     ----------
-    x, y : ndarray, shape (n,)
-        Positions, m, in C order of `shape`. NaN where the template has no position.
+    x_position, y_position : xarray.Variable
+        Positions, m, each on its own ones of `dims`. NaN where the template has no position.
     shape : tuple of int
         Shape of the output's variables.
     dims : tuple of hashable
@@ -41,17 +45,42 @@ class Target:
         The template's coordinates and grid mapping, no data variables, no encoding.
     grid_mapping : hashable or None
         Name of the grid mapping variable in `coords`.
+    chunks : tuple of tuples of int, or None
+        Sizes of the blocks along each of `dims`, in which the output is computed when it is asked
+        for; None if it is computed at once.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x_position: xr.Variable
+    y_position: xr.Variable
     shape: tuple[int, ...]
     dims: tuple[Hashable, ...]
     coords: xr.Dataset
     grid_mapping: Hashable | None = None
+    chunks: tuple[tuple[int, ...], ...] | None = None
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """X of all positions, shape (n,), in C order of `shape`."""
+        return self._everywhere(self.x_position)
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Y of all positions, shape (n,), in C order of `shape`."""
+        return self._everywhere(self.y_position)
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return math.prod(self.shape)
+
+    def _everywhere(self, position: xr.Variable) -> np.ndarray:
+        sizes = dict(zip(self.dims, self.shape, strict=True))
+        return position.set_dims(sizes).transpose(*self.dims).values.ravel()
 
 
-def resolve_template(template: Template | None, labels: Labels) -> Target:
+def resolve_template(
+    template: Template | None, labels: Labels, chunks: Chunks | None = None
+) -> Target:
     """Turn whatever says "predict here" into positions in metres and coordinates for the output.
 
     Parameters
@@ -64,6 +93,9 @@ def resolve_template(template: Template | None, labels: Labels) -> Target:
         without ``units`` are taken to be in the units of the fitted velocity's coordinates.
     labels : Labels
         What the fitted Dataset hands on to outputs.
+    chunks : int, "auto", tuple or mapping, optional
+        Sizes of blocks, as `xarray.Dataset.chunk` takes them; by default those of a template
+        that is dask-backed.
 
     Returns
     -------
@@ -72,12 +104,15 @@ def resolve_template(template: Template | None, labels: Labels) -> Target:
 
     Raises
     ------
+    ParameterError
+        Chunks that do not fit the template.
     CoordinateError
         Horizontal coordinates are missing, ambiguous, not numbers, or not lengths.
     """
     if template is None:
         fitted = {"X": labels.x_name, "Y": labels.y_name}
-        return _target(labels.template, fitted, labels.dims, labels, labels.grid_mapping)
+        target = _target(labels.template, fitted, labels.dims, labels, labels.grid_mapping)
+        return replace(target, chunks=_chunks(chunks, target))
     if isinstance(template, xr.DataArray):
         coords, order = template.coords.to_dataset(), template.dims
     elif isinstance(template, xr.Dataset):
@@ -90,7 +125,42 @@ def resolve_template(template: Template | None, labels: Labels) -> Target:
             f"not {type(template).__name__}"
         )
     found = {axis: _find(coords, axis, labels) for axis in ("X", "Y")}
-    return _target(coords, found, order, labels, _grid_mapping(coords, template))
+    target = _target(coords, found, order, labels, _grid_mapping(coords, template))
+    if chunks is None and isinstance(template, xr.Dataset | xr.DataArray):
+        chunks = _own_chunks(template, target.dims)
+    return replace(target, chunks=_chunks(chunks, target))
+
+
+def _own_chunks(template: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> Any:
+    """Chunks of a template that is dask-backed, None of another."""
+    try:
+        own = {dim: sizes for dim, sizes in template.chunksizes.items() if dim in dims}
+    except ValueError as error:
+        raise ParameterError(
+            f"variables of the template are chunked differently ({error}); pass one of them, or "
+            "chunks="
+        ) from error
+    return own or None
+
+
+def _chunks(chunks: Chunks | None, target: Target) -> tuple[tuple[int, ...], ...] | None:
+    """Sizes of blocks along each dim."""
+    if chunks is None:
+        return None
+    from dask.array.core import normalize_chunks
+
+    if isinstance(chunks, Mapping):
+        unknown = [dim for dim in chunks if dim not in target.dims]
+        if unknown:
+            raise ParameterError(
+                f"chunks has {_listed(unknown)}; the output has {_listed(target.dims)}"
+            )
+        chunks = tuple(chunks.get(dim, -1) for dim in target.dims)
+    try:
+        return normalize_chunks(chunks, target.shape, dtype=np.float64)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        sizes = dict(zip(target.dims, target.shape, strict=True))
+        raise ParameterError(f"chunks={chunks!r} do not fit {sizes}: {error}") from error
 
 
 def _from_mapping(template: Mapping[Hashable, Any]) -> xr.Dataset:
@@ -151,17 +221,16 @@ def _target(
     """Broadcast the two coordinates against each other in the template's order of dims."""
     x, y = (_position(coords[names[axis]], labels) for axis in ("X", "Y"))
     dims = _ordered_dims(coords, x, y, order, labels)
-    y, x = xr.broadcast(y, x)
-    x, y = x.transpose(*dims), y.transpose(*dims)
-    if x.size == 0:
+    sizes = {**x.sizes, **y.sizes}
+    if 0 in sizes.values():
         raise CoordinateError(
-            f"the template has no positions: its shape is {dict(zip(x.dims, x.shape, strict=True))}"
+            f"the template has no positions: its shape is { {dim: sizes[dim] for dim in dims} }"
         )
     kept, grid_mapping = _kept_coords(coords, names, dims, labels, grid_mapping)
     return Target(
-        x=x.values.ravel(),
-        y=y.values.ravel(),
-        shape=x.shape,
+        x_position=x.variable,
+        y_position=y.variable,
+        shape=tuple(sizes[dim] for dim in dims),
         dims=dims,
         coords=kept,
         grid_mapping=grid_mapping,

@@ -60,24 +60,38 @@ class Neighbours:
             axis.to_si(np.asarray(values, np.float64))
             for axis, values in ((own.x, points.x), (own.y, points.y))
         )
+        window = Jet(*self._window(region, x, y, 2)).per(own.length)
         rest = [Jet(*np.zeros((6, n))) for _ in range(3)]
         rest += [Jet(*np.zeros((3, n))) for _ in self._model.rheology.fields]
+        (shared,) = np.nonzero(window.value < 1)
         for other in range(len(self._thetas)):
-            if other == region or not np.any(self._window(other, x, y, 0)[0]):
+            if other == region or not shared.size:
                 continue
-            window = Jet(*self._window(other, x, y, 2)).per(own.length)
-            for k, jet in enumerate(self._of(other, own, x, y)):
-                rest[k] = rest[k].plus(jet.times(window))
-        window = Jet(*self._window(region, x, y, 2)).per(own.length)
+            (seen,) = np.nonzero(self._window(other, x[shared], y[shared], 0)[0])
+            if not seen.size:
+                continue
+            at = shared[seen]
+            share = Jet(*self._window(other, x[at], y[at], 2)).per(own.length)
+            for total, jet in zip(rest, self._of(other, own, x[at], y[at], n), strict=True):
+                for array, more in zip(total, jet.times(share), strict=True):
+                    if array is not None:
+                        array[at] += more
         blend = Blend(window, tuple(rest), (np.zeros(n), np.zeros(n)))
         return jax.tree.map(lambda array: array.astype(points.x.dtype), blend)
 
-    def _of(self, region: int, wanted: Scales, x: np.ndarray, y: np.ndarray) -> list[Jet]:
-        """Return u, v, h and logarithms of a region at positions (m) in units of another one."""
+    def _of(self, region: int, wanted: Scales, x: np.ndarray, y: np.ndarray, n: int) -> list[Jet]:
+        """Return u, v, h and logarithms of a region at positions (m) in units of another one.
+
+        Positions are filled up to a quarter, a half, or all of n: few sizes are compiled.
+        """
         scales, theta = self._scales[region], self._thetas[region]
-        at = (a.to_unit(b).astype(theta.dtype) for a, b in ((scales.x, x), (scales.y, y)))
+        size = next(part for part in (n // 4, n // 2, n) if part >= x.size)
+        at = (
+            np.pad(a.to_unit(b), (0, size - x.size)).astype(theta.dtype)
+            for a, b in ((scales.x, x), (scales.y, y))
+        )
         found = _jets(self._model, jnp.asarray(theta), scales.equation_units, *at)
-        found = jax.tree.map(lambda array: np.asarray(array, np.float64), found)
+        found = jax.tree.map(lambda array: np.asarray(array, np.float64)[: x.size], found)
         return in_units_of(wanted, found, scales, self._model.rheology)
 
 

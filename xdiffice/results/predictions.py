@@ -1,0 +1,113 @@
+"""Fields at the positions of a template: at once, or block by block when they are asked for.
+
+Blocks are computed by dask with whatever scheduler the user has. Memory is that of the blocks at
+work: within one, positions are evaluated slab by slab, and none outside of the shelf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xdiffice.observations.points import Domain
+from xdiffice.results.evaluate import CHUNK, FittedModel
+from xdiffice.results.template import Target
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What is evaluated, and where.
+
+    Parameters
+    ----------
+    fitted : FittedModel
+        Networks of all regions.
+    domain : Domain or None
+        Where the shelf is; everywhere if None.
+    names : tuple of str
+        Variables, of `FittedModel.variables`.
+    """
+
+    fitted: FittedModel
+    domain: Domain | None
+    names: tuple[str, ...]
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Evaluate at positions.
+
+        Parameters
+        ----------
+        x, y : ndarray, shape (n,)
+            Positions, m.
+
+        Returns
+        -------
+        ndarray, shape (len(names), n)
+            SI values, NaN off the shelf and where there is no position.
+        """
+        if self.domain is None:
+            inside = np.isfinite(x) & np.isfinite(y)
+        else:
+            inside = self.domain.contains(x, y)
+        result = np.full((len(self.names), x.size), np.nan)
+        if inside.any():
+            values = self.fitted.evaluate(x[inside], y[inside], self.names)
+            for row, name in zip(result, self.names, strict=True):
+                row[inside] = values[name]
+        return result
+
+    def on(self, target: Target) -> Mapping[str, Any]:
+        """Return the variables at all positions of a template.
+
+        Returns
+        -------
+        mapping of str to ndarray or dask array
+            Arrays of shape (n,); dask arrays of the target's shape where it has chunks.
+        """
+        if target.chunks is None:
+            return dict(zip(self.names, self.at(target.x, target.y), strict=True))
+        import dask
+        import dask.array as da
+
+        sizes = dict(zip(target.dims, target.chunks, strict=True))
+        positions = [
+            da.from_array(position.values, chunks=tuple(sizes[dim] for dim in position.dims))[
+                tuple(slice(None) if dim in position.dims else None for dim in target.dims)
+            ]
+            for position in (
+                position.transpose(*(dim for dim in target.dims if dim in position.dims))
+                for position in (target.x_position, target.y_position)
+            )
+        ]
+        # One object in the graph, not a copy in every task.
+        shared = dask.delayed(self, pure=False, traverse=False)
+        stacked = da.map_blocks(
+            _block,
+            *positions,
+            predictor=shared,
+            chunks=((len(self.names),), *target.chunks),
+            new_axis=0,
+            dtype=np.float64,
+            meta=np.empty((0,) * (1 + len(target.dims))),
+            name=None,
+        )
+        return dict(zip(self.names, stacked, strict=True))
+
+
+def _block(x: np.ndarray, y: np.ndarray, predictor: Predictor) -> np.ndarray:
+    """Evaluate one block, in slabs along its first dim."""
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    x, y = (np.broadcast_to(axis, shape) for axis in (x, y))
+    result = np.empty((len(predictor.names), *shape))
+    if not shape:
+        result[...] = predictor.at(x.ravel(), y.ravel()).reshape(result.shape)
+        return result
+    rows = max(1, CHUNK // max(1, int(np.prod(shape[1:]))))
+    for start in range(0, shape[0], rows):
+        part = slice(start, start + rows)
+        values = predictor.at(x[part].ravel(), y[part].ravel())
+        result[:, part] = values.reshape(len(values), *x[part].shape)
+    return result
