@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import dask
 import dask.array as da
 import numpy as np
@@ -95,8 +97,11 @@ def test_only_what_is_asked_for_is_computed(fitted, monkeypatch):
 def test_it_goes_to_a_file_block_by_block(fitted, tmp_path):
     lazy = fitted.predict(raster(), chunks={"y": 20})
     whole = fitted.predict(raster())
+    # Zarr warns of what xarray does by default.
+    to_zarr = functools.partial(lazy.to_zarr, consolidated=False)
+    open_zarr = functools.partial(xr.open_zarr, consolidated=False)
     for path, write, read in (
-        (tmp_path / "out.zarr", lazy.to_zarr, xr.open_zarr),
+        (tmp_path / "out.zarr", to_zarr, open_zarr),
         (tmp_path / "out.nc", lazy.to_netcdf, xr.open_dataset),
     ):
         write(path)
