@@ -67,7 +67,7 @@ class Neighbours:
         for other in range(len(self._thetas)):
             if other == region or not shared.size:
                 continue
-            (seen,) = np.nonzero(self._window(other, x[shared], y[shared], 0)[0])
+            (seen,) = np.nonzero(np.asarray(self._window(other, x[shared], y[shared], 0)[0]))
             if not seen.size:
                 continue
             at = shared[seen]
