@@ -22,6 +22,7 @@ from xdiffice.physics.rheology import in_units_of
 from xdiffice.physics.scales import EquationUnits, Scales
 from xdiffice.training.loss import Array, Batch, Blend, FrontBatch, InteriorBatch
 
+AT_ONCE = 256  # points at which a neighbour is evaluated
 Window = Callable[[int, np.ndarray, np.ndarray, int], Sequence[np.ndarray | None]]
 """From a region, positions in m and an order to the region's window and its derivatives."""
 
@@ -72,26 +73,28 @@ class Neighbours:
                 continue
             at = shared[seen]
             share = Jet(*self._window(other, x[at], y[at], 2)).per(own.length)
-            for total, jet in zip(rest, self._of(other, own, x[at], y[at], n), strict=True):
+            for total, jet in zip(rest, self._of(other, own, x[at], y[at]), strict=True):
                 for array, more in zip(total, jet.times(share), strict=True):
                     if array is not None:
                         array[at] += more
         blend = Blend(window, tuple(rest), (np.zeros(n), np.zeros(n)))
         return jax.tree.map(lambda array: array.astype(points.x.dtype), blend)
 
-    def _of(self, region: int, wanted: Scales, x: np.ndarray, y: np.ndarray, n: int) -> list[Jet]:
-        """Return u, v, h and logarithms of a region at positions (m) in units of another one.
-
-        Positions are filled up to a quarter, a half, or all of n: few sizes are compiled.
-        """
-        scales, theta = self._scales[region], self._thetas[region]
-        size = next(part for part in (n // 4, n // 2, n) if part >= x.size)
-        at = (
-            np.pad(a.to_unit(b), (0, size - x.size)).astype(theta.dtype)
-            for a, b in ((scales.x, x), (scales.y, y))
+    def _of(self, region: int, wanted: Scales, x: np.ndarray, y: np.ndarray) -> list[Jet]:
+        """Return u, v, h and logarithms of a region at positions (m) in units of another one."""
+        scales, theta = self._scales[region], jnp.asarray(self._thetas[region])
+        dtype, parts = self._thetas[region].dtype, []
+        for start in range(0, x.size, AT_ONCE):  # one size, one compilation
+            some = slice(start, start + AT_ONCE)
+            filled = max(0, start + AT_ONCE - x.size)
+            at = (
+                np.pad(unit.to_unit(si[some]), (0, filled)).astype(dtype)
+                for unit, si in ((scales.x, x), (scales.y, y))
+            )
+            parts.append(_jets(self._model, theta, scales.equation_units, *at))
+        found = jax.tree.map(
+            lambda *arrays: np.concatenate(arrays).astype(np.float64)[: x.size], *parts
         )
-        found = _jets(self._model, jnp.asarray(theta), scales.equation_units, *at)
-        found = jax.tree.map(lambda array: np.asarray(array, np.float64)[: x.size], found)
         return in_units_of(wanted, found, scales, self._model.rheology)
 
 
