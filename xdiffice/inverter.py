@@ -253,8 +253,8 @@ class SSAViscosityInverter(BaseEstimator):
         velocity : Dataset
             Velocity, and by default thickness, mask and calving front as well; dask-backed or in
             memory. It is not changed.
-        thickness : Dataset, DataArray or DataFrame, optional
-            Thickness from elsewhere: another grid, flight lines.
+        thickness : Dataset, DataArray or DataFrame, or a list of them, optional
+            Thickness from elsewhere: another grid, flight lines, or both.
         mask : DataArray, Dataset or str, optional
             Where the floating ice is.
         front : Dataset, optional

@@ -76,8 +76,9 @@ def gather(
     ----------
     dataset : Dataset
         Velocity, and by default everything else.
-    thickness : Dataset, DataArray or DataFrame, optional
-        Thickness on a grid of its own, or at points (flight lines: ``x``, ``y`` on one dim).
+    thickness : Dataset, DataArray or DataFrame, or a list of them, optional
+        Thickness on a grid of its own, or at points (flight lines: ``x``, ``y`` on one dim); of a
+        list all values together, such as a grid and flight lines beside it.
     mask : DataArray, Dataset or str, optional
         Floating ice: booleans, fractions, or flags with ``flag_meanings``, on any grid; or the
         name of a variable. Observations elsewhere are dropped.

@@ -20,6 +20,7 @@ from xdiffice.errors import (
     ParameterError,
     VariableNotFoundError,
     XdifficeError,
+    raise_problems,
 )
 from xdiffice.observations.axes import Axes, Grid, check_one_grid, find_axes, load_grid
 from xdiffice.observations.front import front_missing
@@ -166,6 +167,11 @@ def search(
     A front that is not there is no problem yet.
     """
     result = Survey()
+    if isinstance(thickness, list | tuple):
+        with result.collect():
+            thickness, units = _thickness_together(thickness, variables, units)
+        if result.problems:
+            return result
     with result.collect():
         check_roles(variables)
     variables = {role: name for role, name in (variables or {}).items() if role in ROLES}
@@ -246,6 +252,58 @@ def _as_dataset(value: Source, argument: str, variables: dict[str, str | None]) 
         + (", the name of a variable" if argument == "mask" else "")
         + f" or a pandas.DataFrame; got {type(value).__name__}"
     )
+
+
+def _thickness_together(
+    sources: Sequence[Any], variables: Explicit | None, units: Mapping[str, str] | None
+) -> tuple[xr.Dataset, dict[str, str]]:
+    """Make one Dataset of points of several sources of thickness, such as a grid and flight lines.
+
+    Returns
+    -------
+    Dataset
+        ``thickness``, and ``thickness_error`` where all sources have it, in m.
+    dict
+        Those units that are not of these sources alone.
+
+    Raises
+    ------
+    XdifficeError
+        What is wrong with one of them; `DataValuesError` if only some have errors.
+    """
+    roles = ("thickness", "thickness_error")
+    rest, columns = dict(units or {}), []
+    for source in sources:
+        named: dict[str, str | None] = {}
+        data = _as_dataset(source, "thickness", named)
+        named |= {key: one for key, one in (variables or {}).items() if one in data.variables}
+        own = {k: v for k, v in (units or {}).items() if k in (*roles, *map(str, data.variables))}
+        found = search(data, None, None, None, named, own, roles, roles[:1])
+        load(found)
+        raise_problems(found.problems)
+        rest = {key: unit for key, unit in rest.items() if key in roles or key not in own}
+        one, error = found.fields["thickness"], found.fields.get("thickness_error")
+        assert one.grid is not None
+        x, y = one.grid.points()
+        values = [x, y, one.si, *([] if error is None else [error.si])]
+        known = np.isfinite(one.si)
+        columns.append([np.broadcast_to(a, known.shape)[known] for a in values])
+    if len({len(column) for column in columns}) > 1:
+        raise DataValuesError(
+            "some sources of thickness have errors and some have none, so that they cannot be "
+            "weighed against each other: give errors of all, or of none"
+        )
+    names = ("x", "y", *roles)
+    joined = map(np.concatenate, zip(*columns, strict=True))
+    made = {
+        name: ("point", values, {"units": "m"}) for name, values in zip(names, joined, strict=False)
+    }
+    for axis in "xy":
+        made[axis][2]["axis"] = axis.upper()
+    result = xr.Dataset(made).set_coords(["x", "y"])
+    if "thickness_error" in result:
+        result["thickness"].attrs["ancillary_variables"] = "thickness_error"
+    return result, {key: unit for key, unit in rest.items() if key not in roles}
 
 
 def _check_units_keys(
