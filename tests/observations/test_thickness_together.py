@@ -43,6 +43,21 @@ def test_units_may_differ_from_source_to_source():
     np.testing.assert_allclose(twice.thickness.h[:n], twice.thickness.h[n:], rtol=1e-12)
 
 
+def test_units_that_are_given_hold_for_all_sources_and_the_velocity():
+    ds, line = (  # in km, but they do not say so
+        one.assign_coords({axis: one[axis].drop_attrs() / 1000 for axis in "xy"})
+        for one in (shelf(), lines())
+    )
+    line = line.rename(thickness="ELEVATION")
+    line["ELEVATION"].attrs.clear()
+    units = {"x": "km", "y": "km", "ELEVATION": "km"}
+    both = gather(ds, [ds["thickness"], line], variables={"thickness": "ELEVATION"}, units=units)
+    plain = gather(shelf(), [shelf()["thickness"], lines()])
+    np.testing.assert_allclose(both.velocity.x, plain.velocity.x)
+    np.testing.assert_allclose(both.thickness.x, plain.thickness.x)
+    np.testing.assert_allclose(both.thickness.h[-1], 333e3)
+
+
 def test_errors_of_all_or_of_none():
     ds = shelf()
     known = ds[["thickness"]].assign(thickness_error=ds["thickness"] * 0 + 20.0)

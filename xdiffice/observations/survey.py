@@ -37,6 +37,8 @@ from xdiffice.observations.variables import (
     not_found,
 )
 
+THICKNESS_ROLES = ("thickness", "thickness_error")
+
 Source = xr.Dataset | xr.DataArray | str | Any
 
 
@@ -169,7 +171,11 @@ def search(
     result = Survey()
     if isinstance(thickness, list | tuple):
         with result.collect():
-            thickness, units = _thickness_together(thickness, variables, units)
+            thickness = _thickness_together(thickness, variables, units)
+            # Those that only its sources had have done their work.
+            names = {*ROLES, *map(str, getattr(dataset, "variables", ()))} - {*THICKNESS_ROLES}
+            units = {key: unit for key, unit in (units or {}).items() if key in names}
+            variables = {k: v for k, v in (variables or {}).items() if k not in THICKNESS_ROLES}
         if result.problems:
             return result
     with result.collect():
@@ -256,23 +262,20 @@ def _as_dataset(value: Source, argument: str, variables: dict[str, str | None]) 
 
 def _thickness_together(
     sources: Sequence[Any], variables: Explicit | None, units: Mapping[str, str] | None
-) -> tuple[xr.Dataset, dict[str, str]]:
+) -> xr.Dataset:
     """Make one Dataset of points of several sources of thickness, such as a grid and flight lines.
 
     Returns
     -------
     Dataset
         ``thickness``, and ``thickness_error`` where all sources have it, in m.
-    dict
-        Those units that are not of these sources alone.
 
     Raises
     ------
     XdifficeError
         What is wrong with one of them; `DataValuesError` if only some have errors.
     """
-    roles = ("thickness", "thickness_error")
-    rest, columns = dict(units or {}), []
+    roles, columns = THICKNESS_ROLES, []
     for source in sources:
         named: dict[str, str | None] = {}
         data = _as_dataset(source, "thickness", named)
@@ -281,7 +284,6 @@ def _thickness_together(
         found = search(data, None, None, None, named, own, roles, roles[:1])
         load(found)
         raise_problems(found.problems)
-        rest = {key: unit for key, unit in rest.items() if key in roles or key not in own}
         one, error = found.fields["thickness"], found.fields.get("thickness_error")
         assert one.grid is not None
         x, y = one.grid.points()
@@ -293,17 +295,18 @@ def _thickness_together(
             "some sources of thickness have errors and some have none, so that they cannot be "
             "weighed against each other: give errors of all, or of none"
         )
-    names = ("x", "y", *roles)
+    # Names of their own: units that are given for x and y have been applied already.
+    names = ("x_of_thickness", "y_of_thickness", *roles)
     joined = map(np.concatenate, zip(*columns, strict=True))
     made = {
         name: ("point", values, {"units": "m"}) for name, values in zip(names, joined, strict=False)
     }
-    for axis in "xy":
-        made[axis][2]["axis"] = axis.upper()
-    result = xr.Dataset(made).set_coords(["x", "y"])
+    for name in names[:2]:
+        made[name][2]["axis"] = name[0].upper()
+    result = xr.Dataset(made).set_coords(names[:2])
     if "thickness_error" in result:
         result["thickness"].attrs["ancillary_variables"] = "thickness_error"
-    return result, {key: unit for key, unit in rest.items() if key not in roles}
+    return result
 
 
 def _check_units_keys(
