@@ -52,13 +52,24 @@ ALLOWED = {
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),
-    "inverter": INVERTER,
+    "inverter": INVERTER | {"storage"},
+    "storage": INVERTER | {"inverter"},
+    "campaigns": {"", "errors", "inverter", "observations", "parameters", "results", "storage"},
     "accessor": DOORS,
     "cli": {"", "errors", "commands"},
-    "commands": DOORS | {"cli", "synthetic"},
+    "commands": DOORS | {"cli", "campaigns", "synthetic"},
     "tutorial": {"errors", "observations"},
     "__main__": {"cli"},
-    "__init__": {"errors", "accessor", "inverter", "observations", "synthetic", "tutorial"},
+    "__init__": {
+        "errors",
+        "accessor",
+        "inverter",
+        "observations",
+        "campaigns",
+        "synthetic",
+        "storage",
+        "tutorial",
+    },
 }
 
 # Room -> packages that it must do without. xarray stays outside the equations, JAX outside the

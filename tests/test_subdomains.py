@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -236,25 +231,3 @@ def test_more_regions_than_there_is_room_for(shelf):
 def test_the_number_is_chosen_by_the_detail():
     smooth = confined_shelf((30, 48))
     assert inverter(max_iterations=3, subdomains="auto").fit(smooth).model_.partition.n == 1
-
-
-TWO_DEVICES = """
-import sys
-sys.path.insert(0, {tests!r})
-from small_fits import disc, inverter
-import jax, numpy as np
-devices, found = jax.local_devices(), []
-assert len(devices) == 2
-for used in (devices[:1], devices):
-    jax.local_devices = lambda: used
-    found.append(inverter(subdomains=3, max_iterations=30).fit(disc()).model_.theta)
-assert found[0].shape[0] == 3
-np.testing.assert_allclose(found[1], found[0], rtol=1e-8, atol=1e-8)
-"""
-
-
-def test_two_devices_give_the_result_of_one():
-    program = TWO_DEVICES.format(tests=str(Path(__file__).parent))
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
-    environment = os.environ | {"XLA_FLAGS": flags.strip()}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -12,6 +12,7 @@ from . import errors
 from .accessor import DifficeAccessor
 from .errors import (
     AmbiguousVariableError,
+    CampaignInterruptedError,
     ConvergenceError,
     CoordinateError,
     DataValuesError,
@@ -29,6 +30,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from . import synthetic, tutorial
+    from .campaigns.conduct import Campaign, campaign
     from .inverter import SSAViscosityInverter
     from .observations.hydrostatic import hydrostatic_thickness
     from .observations.issm import open_issm
@@ -38,12 +40,15 @@ if TYPE_CHECKING:
     from .observations.tables import open_flight_lines
     from .physics.jets import Jet
     from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
+    from .storage import load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AmbiguousVariableError",
     "Anisotropic",
+    "Campaign",
+    "CampaignInterruptedError",
     "ConvergenceError",
     "CoordinateError",
     "DataValuesError",
@@ -65,8 +70,10 @@ __all__ = [
     "VariableNotFoundError",
     "XdifficeError",
     "assemble",
+    "campaign",
     "errors",
     "hydrostatic_thickness",
+    "load",
     "open_diffice_mat",
     "open_flight_lines",
     "open_issm",
@@ -79,6 +86,7 @@ __all__ = [
 # all that is imported above.
 _LAZY: dict[str, tuple[str, str | None]] = {
     "Anisotropic": ("physics.rheology", "Anisotropic"),
+    "Campaign": ("campaigns.conduct", "Campaign"),
     "Glen": ("physics.rheology", "Glen"),
     "Isotropic": ("physics.rheology", "Isotropic"),
     "Jet": ("physics.jets", "Jet"),
@@ -86,7 +94,9 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Rheology": ("physics.rheology", "Rheology"),
     "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
     "assemble": ("observations.shelf", "assemble"),
+    "campaign": ("campaigns.conduct", "campaign"),
     "hydrostatic_thickness": ("observations.hydrostatic", "hydrostatic_thickness"),
+    "load": ("storage", "load"),
     "open_diffice_mat": ("observations.readers", "open_diffice_mat"),
     "open_flight_lines": ("observations.tables", "open_flight_lines"),
     "open_issm": ("observations.issm", "open_issm"),

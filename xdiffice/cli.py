@@ -1,7 +1,8 @@
 """The ``xdiffice`` command: what may be typed, and how it ends.
 
 It hands parsed arguments on to `xdiffice.commands` and turns what happens there into an exit
-status: 0, 2 for bad input (one line says what is wrong), 130 when interrupted.
+status: 0, 1 where a run of a campaign failed, 2 for bad input (one line says what is wrong), 130
+when interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 
 from .errors import InvalidDatasetError, XdifficeError
 
+RUN_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
 DEMO_SECONDS = 120.0
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 success, 2 bad input, 130 interrupted.
+        Exit status: 0 success, 1 a run failed, 2 bad input, 130 interrupted.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -89,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="invert a synthetic shelf whose viscosity is known"))
     _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
     _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
+    _add_campaign(commands.add_parser("campaign", help="infer the viscosity of many shelves"))
     return parser
 
 
@@ -118,6 +121,17 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
     )
     _add_reading(parser)
     parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def _add_campaign(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Infer the viscosity of many shelves, each in its own group of a Zarr store. Called again, "
+        "it does what is missing or failed; exit status 1 if a run failed."
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="shelves and parameters")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a cluster, tcp://host:8786")
+    parser.add_argument("--overwrite", action="store_true", help="do again what is complete")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no table")
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from .cli import BAD_INPUT, INTERRUPTED, complain, one_line
+from .cli import BAD_INPUT, INTERRUPTED, RUN_FAILED, complain, one_line
 from .errors import FileFormatError, MissingDependencyError
 from .results.writing import check_outputs, write_whole
 
@@ -82,6 +82,26 @@ def info(arguments: argparse.Namespace) -> int:
         return 0
     problems = "; ".join(" ".join(problem.split()) for problem in found.problems)
     return complain(f"{arguments.input} cannot be inverted: {problems}", BAD_INPUT)
+
+
+def campaign(arguments: argparse.Namespace) -> int:
+    """Invert all shelves that a file names."""
+    from .campaigns.conduct import campaign as conducted
+    from .campaigns.configuration import read_configuration
+
+    options = read_configuration(arguments.config)
+    if arguments.scheduler:
+        options["client"] = arguments.scheduler
+    done = conducted(**options, overwrite=arguments.overwrite, progress=not arguments.quiet)
+    say = _speaker(arguments.quiet)
+    for run, row in done.table.iterrows():
+        error = f": {row['error']}" if row["outcome"] == "failed" else ""
+        say(f"{row['outcome']:9} {run}{error}")
+    failed = [str(run) for run in done.table.index[done.table["outcome"] == "failed"]]
+    if failed:
+        return complain(f"failed: {', '.join(failed)}; the others are in {done.store}", RUN_FAILED)
+    say(f"wrote {done.store}")
+    return 0
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

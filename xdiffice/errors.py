@@ -61,6 +61,10 @@ class MissingDependencyError(XdifficeError, ImportError):
     """An optional package is needed and not installed."""
 
 
+class CampaignInterruptedError(XdifficeError, RuntimeError):
+    """A campaign ended before all runs were done; those that were complete stay."""
+
+
 class PlausibilityWarning(UserWarning):
     """The input can be used, but a number in it looks wrong: often its units."""
 

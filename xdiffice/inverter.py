@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
 from xdiffice.model.precision import Precision, full_precision
@@ -29,6 +31,7 @@ from xdiffice.preparation import (
     make_model,
     make_problems,
     make_seams,
+    residual_units,
     velocity_error,
 )
 from xdiffice.results.diagnostics import (
@@ -83,6 +86,9 @@ class SSAViscosityInverter(BaseEstimator):
         Stop when the loss on fresh samples has not fallen by this share over ten samples.
     random_state : int, numpy.random.RandomState or None
         Seed of initial parameters and samples.
+    warm_start : bool
+        Whether `fit` starts from the fit before, of the same shelf at another time: with its
+        regions, scales and sizes of networks, and without the first stages of the training.
     progress : bool
         Whether to show a progress bar with the terms of the loss.
     checkpoint : None
@@ -183,6 +189,7 @@ class SSAViscosityInverter(BaseEstimator):
         max_iterations: int | None = None,
         tolerance: float = 0.02,
         random_state: Any = 0,
+        warm_start: bool = False,
         progress: bool = True,
         checkpoint: None = None,
         width: int | None = None,
@@ -216,6 +223,7 @@ class SSAViscosityInverter(BaseEstimator):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.random_state = random_state
+        self.warm_start = warm_start
         self.progress = progress
         self.checkpoint = checkpoint
         self.width = width
@@ -284,13 +292,26 @@ class SSAViscosityInverter(BaseEstimator):
             units=self.units,
         )
         constants = self._constants()
-        shelf = Part(observations, constants)
-        partition = partition_of(self.subdomains, observations, shelf)
-        parts = [Part(one, constants) for one in split(observations, partition)]
-        choices = choose(self, shelf, partition.n)
+        earlier = getattr(self, "model_", None) if self.warm_start else None
+        shelf = Part(observations, constants, earlier and earlier.scales)
+        if earlier is None:
+            partition = partition_of(self.subdomains, observations, shelf)
+        else:
+            partition = earlier.partition
+        own_scales = earlier.region_scales if earlier else [None] * partition.n
+        parts = [
+            Part(one, constants, scales)
+            for one, scales in zip(split(observations, partition), own_scales, strict=True)
+        ]
+        choices = choose(self, shelf, partition.n, earlier and self.choices_)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
         model = make_model(self, choices, shelf.scales)
+        if earlier and model != earlier.model:
+            raise ParameterError(
+                "warm_start=True: networks or rheology are not those of the fit before; set them "
+                "back, or set warm_start=False"
+            )
         of_regions = tuple(part.scales for part in parts)
         motion_error = velocity_error(shelf, model, partition.n)
 
@@ -304,15 +325,23 @@ class SSAViscosityInverter(BaseEstimator):
 
         try:
             with full_precision(self.dtype):
-                problems = make_problems(self, choices, parts, recorder, rng)
+                problems = make_problems(self, choices, shelf, parts, recorder, rng)
                 seams = make_seams(partition, parts, model.rheology)
                 neighbours = Neighbours(partition.window, of_regions, model)
-                thetas, self.stop_reason_ = train(problems, seams, neighbours, first, budget)
+                thetas, self.stop_reason_ = train(
+                    problems,
+                    seams,
+                    neighbours,
+                    residual_units(parts),
+                    first,
+                    budget,
+                    earlier and earlier.theta,
+                )
         finally:
             recorder.close()
         self.model_ = fitted(thetas)
         self.scales_ = shelf.scales
-        self.choices_ = choices
+        self.choices_: Choices = choices
         self.history_ = recorder.to_dataset()
         self.n_iter_ = budget.iterations
         self.misfit_ = misfit(self.model_, observations)
@@ -404,6 +433,30 @@ class SSAViscosityInverter(BaseEstimator):
         )
         scores = variance_explained(self.model_, observations)
         return float(np.mean([*scores.values()] or np.nan))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write this fitted estimator to a file, from which `xdiffice.load` makes it again.
+
+        The file holds arrays and text: parameters, networks, scales, regions, the history of the
+        training and the versions of packages. No data, no code, no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            netCDF, or Zarr if the name ends in ``.zarr``. What is there is replaced when
+            everything is written, not before.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ParameterError
+            The data had coordinates that no file can hold, such as a MultiIndex.
+        """
+        from xdiffice.storage import save
+
+        check_is_fitted(self, "model_")
+        save(self, path)
 
     def _budget(self) -> Budget:
         iterations = self.max_iterations

@@ -5,7 +5,7 @@ Takes both, part by part of the shelf, and hands on networks, recipes and proble
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,14 +44,17 @@ GAPS_FACTOR = 100.0  # by which momentum gains where the thickness is known nowh
 
 @dataclass(frozen=True)
 class Part:
-    """Observations of a region, or of a whole shelf, with units of their own."""
+    """Observations of a region, or of a whole shelf, with units of their own, or earlier ones."""
 
     observations: Observations
     constants: PhysicalConstants
+    earlier: Scales | None = None
 
     @cached_property
     def scales(self) -> Scales:
         """Units."""
+        if self.earlier is not None:
+            return replace(self.earlier, constants=self.constants)
         return shelf_scales(self.observations, self.constants)
 
     @cached_property
@@ -80,10 +83,15 @@ class Part:
         )
 
 
-def choose(estimator: Any, shelf: Part, n_regions: int) -> Choices:
-    """Sizes of networks and samples: what is given, and for the rest what the detail asks for."""
+def choose(estimator: Any, shelf: Part, n_regions: int, earlier: Choices | None = None) -> Choices:
+    """Sizes of networks and samples: what is given, and for the rest what the detail asks for.
+
+    Those of an earlier fit, from which this one starts, are kept.
+    """
     given = {name: getattr(estimator, name) for name in Choices._fields}
     given = {name: value for name, value in given.items() if value is not None}
+    if earlier is not None:
+        return earlier._replace(**given)
     if len(given) == len(Choices._fields):
         return Choices(**given)
     return automatic_choices(shelf.detail, n_regions)._replace(**given)
@@ -111,14 +119,22 @@ def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:
 def make_problems(
     estimator: Any,
     choices: Choices,
+    shelf: Part,
     parts: list[Part],
     recorder: Recorder,
     rng: np.random.Generator,
 ) -> list[Problem]:
-    """Make the problems of all regions; their samples have the same sizes."""
+    """Make the problems of all regions; their samples have the same sizes.
+
+    Misfits and residuals of all regions count in the units of the shelf: together their losses
+    are that of one network.
+    """
     n = len(parts)
     data = [part.data(choices) for part in parts]
     recipes = [_recipe(estimator, choices, noisiness(one), gaps(one), n) for one in data]
+    if n > 1:
+        for k, part in enumerate(parts):
+            data[k], recipes[k] = _in_units_of(shelf.scales, part.scales, data[k], recipes[k])
     recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
     rngs = [rng] if n == 1 else rng.spawn(n)
     batches = of_equal_size(data, recipes[0].sizes)
@@ -134,6 +150,42 @@ def make_problems(
         for part, batch, recipe, own_recorder, own_rng in zip(
             parts, batches, recipes, recorders, rngs, strict=True
         )
+    ]
+
+
+def _in_units_of(shelf: Scales, own: Scales, batch: Batch, recipe: Recipe) -> tuple[Batch, Recipe]:
+    """Weigh data and equations of a region as they count in the whole shelf."""
+    u, v, h = (
+        (getattr(own, name).scale / getattr(shelf, name).scale) ** 2 for name in ("u", "v", "h")
+    )
+    velocity, thickness = batch.velocity, batch.thickness
+    batch = batch._replace(
+        velocity=velocity._replace(u_weight=u * velocity.u_weight, v_weight=v * velocity.v_weight),
+        thickness=thickness._replace(weight=h * thickness.weight),
+    )
+    weights = recipe.weights
+    speed = (own.speed / shelf.speed) ** 2
+    return batch, replace(
+        recipe,
+        weights=weights._replace(
+            momentum=(own.momentum / shelf.momentum) ** 2 * weights.momentum,
+            front=(own.stress / shelf.stress) ** 2 * weights.front,
+            **{
+                f"interface_{name}": speed * getattr(weights, f"interface_{name}")
+                for name in INTERFACE_SHARES
+            },
+        ),
+    )
+
+
+def residual_units(parts: list[Part]) -> list[dict[str, float]]:
+    """Return by what residuals of every region count among those of the shelf (`together`)."""
+    return [
+        {
+            "momentum": part.observations.domain.x.size * part.scales.momentum**2,
+            "front": part.observations.front.x.size * part.scales.stress**2,
+        }
+        for part in parts
     ]
 
 

@@ -18,6 +18,7 @@ from xdiffice.training.balance import (
     TOLERANCE,
     Balance,
     curbs,
+    together,
 )
 from xdiffice.training.loss import Curbs, Weights, curbed
 
@@ -167,3 +168,31 @@ def test_the_leeway_grows_with_the_weight_of_momentum():
         balance.learn(terms(np.nan, np.nan), STRESSES)
     expected = np.minimum(np.arange(MOMENTUM_GROWS + 3) / MOMENTUM_GROWS, 1)
     np.testing.assert_allclose(found, LEEWAY[0] + (LEEWAY[1] - LEEWAY[0]) * expected)
+
+
+def squares(momentum: float, front: float) -> dict[str, float]:
+    """Squares of residuals that are these shares of the stresses 3 and 5."""
+    return {"momentum": 3 * momentum**2, "front": 5 * front**2}
+
+
+def test_regions_follow_what_is_left_over_of_all_of_them():
+    """Two regions, of which one has four times the points, in units of a half."""
+    measured = [(squares(0.1, 0.2), STRESSES), (squares(0.3, 0.0), STRESSES)]
+    units = [{"momentum": 4 * 0.25, "front": 1.0}, {"momentum": 1.0, "front": 0.0}]
+    shares = together(measured, units)
+    assert shares["momentum"] == pytest.approx((0.1**2 + 0.3**2) / 2)
+    assert shares["front"] == pytest.approx(0.2**2)
+    assert together(measured[1:], units[1:])["front"] == 0.0  # no region has a front
+    alone = together(measured[:1], units[:1])
+    assert alone == pytest.approx({"momentum": 0.1**2, "front": 0.2**2})
+
+
+def test_one_region_of_a_shelf_does_what_the_shelf_needs():
+    own, of_shelf = Balance(), Balance()
+    for sample in range(MOMENTUM_GROWS + 5):
+        own.learn(terms(0.01 * sample, 0.3), STRESSES)
+        shares = together([(squares(0.01 * sample, 0.3), STRESSES)], [{"momentum": 7, "front": 3}])
+        of_shelf.learn(terms(50.0, 50.0), STRESSES, shares)
+        one, other = own.applied(WEIGHTS), of_shelf.applied(WEIGHTS)
+        assert one.momentum == pytest.approx(other.momentum)
+        assert one.front == pytest.approx(other.front)

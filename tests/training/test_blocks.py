@@ -28,7 +28,7 @@ def test_blocks_change_nothing(monkeypatch, n_blocks):
     theta = MODEL.init(np.random.default_rng(1))
     found = []
     for n in (1, n_blocks):
-        monkeypatch.setattr(objectives, "suitable_number", lambda batch, n=n: n)
+        monkeypatch.setattr(objectives, "suitable_number", lambda batch, devices, n=n: n)
         with double_precision():
             sample = random_sample(3)._replace(weights=WEIGHTS)
             found.append(value_terms_gradient(jnp.asarray(theta), sample, n))
@@ -53,4 +53,6 @@ def test_shares_are_those_of_a_mean_and_what_fills_up_has_none():
 @pytest.mark.parametrize(("n", "blocks"), [(2, 1), (500, 1), (1700, 3), (6000, 12)])
 def test_blocks_have_about_500_interior_points(n, blocks):
     batch = Batch(None, None, InteriorBatch(np.zeros(n), np.zeros(n)), None)
-    assert suitable_number(batch) == (blocks if jax.default_backend() == "cpu" else 1)
+    cpu = jax.default_backend() == "cpu"
+    assert suitable_number(batch) == (blocks if cpu else 1)
+    assert suitable_number(batch, 8) == (8 * -(-blocks // 8) if cpu else 8)

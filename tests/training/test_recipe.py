@@ -40,7 +40,7 @@ def run(seed: int = 0, max_iterations: int = 100, recipe: Recipe = RECIPE, first
     rng = np.random.default_rng(seed)
     with double_precision():
         problem = Problem(SpreadingModel(), UNITS, exact_batch(), recipe, recorder, rng)
-        (theta,), reason = train([problem], None, None, first, budget)
+        (theta,), reason = train([problem], None, None, None, first, budget)
     return theta, reason, budget, recorder.to_dataset()
 
 
@@ -150,6 +150,10 @@ def test_a_survey_knows_terms_stresses_and_every_residual():
     assert squares["thickness"] == pytest.approx(float(plain.terms["thickness"]))
     assert squares["interior"] == pytest.approx(both["momentum"])
     assert squares["front"] == pytest.approx(both["front"])
+    for name in ("momentum", "front"):  # of what is predicted, curbed as the terms are
+        for one in (found, plain):
+            both = one.terms[f"x_{name}"] + one.terms[f"y_{name}"]
+            assert float(one.squares[name]) == pytest.approx(float(both))
     for found, part in zip(plain.magnitudes, batch[:4], strict=True):
         assert found.shape == part.x.shape
 
@@ -168,7 +172,8 @@ def test_residuals_that_teach_are_those_of_points_that_were_all_as_likely(monkey
     taught, found = [], []
     learn, survey = problem_module.Balance.learn, problem_module._surveyed
 
-    def noted(self, terms, stresses):
+    def noted(self, terms, stresses, of_shelf):
+        assert of_shelf is None  # one region has nobody to follow
         taught.append((terms, stresses))
         learn(self, terms, stresses)
 

@@ -1,16 +1,23 @@
 """Files that are whole or not there: refused before the work, replaced only after it.
 
-`check_outputs` says early what could not be written late; `write_whole` writes.
+`check_outputs` says early what could not be written late; `write_whole` writes. A file with a
+`seal` shows that it has not changed since.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputExistsError, ParameterError
+from ..errors import FileFormatError, OutputExistsError, ParameterError
+
+SEAL = b"\nxdiffice sha256 %s\n"
+SEAL_BYTES = len(SEAL % (64 * b"0"))
 
 
 def check_outputs(
@@ -57,24 +64,68 @@ def check_outputs(
             raise ParameterError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write all of a file or nothing.
+def write_whole(path: Path, write: Callable[[Path], Any], scratch: Path | None = None) -> None:
+    """Write all of a file, or of a directory such as a Zarr store, or nothing.
 
     Parameters
     ----------
     path : Path
-        Where the file shall be; what is there is replaced in one step, at the end.
+        Where it shall be; what is there is replaced at the end. A file is replaced in one step; of
+        a directory the old one is beside it, under a hidden name, for the moment between two.
     write : callable
-        Writes a file to the path that it is given: beside `path`, with the same suffix.
+        Writes to the path that it is given: beside `path`, with the same suffix.
+    scratch : Path, optional
+        Another directory for what is not whole yet, on the same file system.
     """
-    beside = _beside(path)
+    beside = _beside(path if scratch is None else scratch / path.name)
     try:
         write(beside)
+        if not (beside.is_dir() and path.exists()):
+            os.replace(beside, path)
+            return
+        old = _beside(path.with_name(f"old.{path.name}"))
+        os.replace(path, old)
         os.replace(beside, path)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
-        beside.unlink(missing_ok=True)
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def seal(path: Path) -> None:
+    """Add a checksum of a file to its end, where HDF5 does not look."""
+    with open(path, "rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.write(SEAL % digest.encode())
+
+
+def check_seal(path: Path) -> None:
+    """Hold a file against the checksum at its end.
+
+    Raises
+    ------
+    FileFormatError
+        If it has none, or another one.
+    """
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256()
+        left = max(0, size - SEAL_BYTES)
+        file.seek(0)
+        while left and (block := file.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+        end = file.read()
+    if not end.startswith(SEAL.partition(b"%")[0]):
+        raise FileFormatError(
+            f"{path} does not end in a checksum: it was truncated, or not saved by xdiffice"
+        )
+    if end != SEAL % digest.hexdigest().encode():
+        raise FileFormatError(f"{path} is damaged: its checksum is not that of its contents")
 
 
 def _beside(path: Path) -> Path:
     """Name a hidden file in the same directory, hence on the same file system."""
-    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")

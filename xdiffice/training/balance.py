@@ -6,7 +6,8 @@ which they hold to a tolerance; all other freedom goes to the data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,12 @@ class Balance:
         self.curbs = Curbs()
         self._learned = 0  # samples
 
-    def learn(self, terms: Terms, stresses: Mapping[str, float]) -> None:
+    def learn(
+        self,
+        terms: Terms,
+        stresses: Mapping[str, float],
+        of_shelf: Mapping[str, float] | None = None,
+    ) -> None:
         """Follow the residuals of fresh points; those that are not finite teach nothing.
 
         Parameters
@@ -59,13 +65,18 @@ class Balance:
         stresses : mapping of str to float
             Mean squares of what residuals are measured by, at present: the driving stress for
             ``momentum``, the stress at the ``front``.
+        of_shelf : mapping of str to float, optional
+            Residuals over stresses, both mean squares over all regions of a shelf, where these
+            are a part of one: all follow the same, as one network would.
         """
         self._learned += 1
         for name, stress in stresses.items():
-            allowed = TOLERANCE[name] ** 2 * float(stress)
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
-            if self._learned > _PATIENCE[name] and np.isfinite(found):
-                ratio = found / allowed if allowed > 0 else 0.0
+            share = found / float(stress) if stress > 0 else 0.0
+            if of_shelf is not None:
+                share = of_shelf[name]
+            if self._learned > _PATIENCE[name] and np.isfinite(share):
+                ratio = share / TOLERANCE[name] ** 2
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
                     np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
@@ -92,6 +103,35 @@ class Balance:
             penalty=weights.penalty * falling,
             interface_forces=weights.interface_forces * share,
         )
+
+
+def together(
+    measured: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    units: Sequence[Mapping[str, float]],
+) -> dict[str, float]:
+    """Return residuals over stresses of several regions.
+
+    Parameters
+    ----------
+    measured : sequence of tuple of two mappings of str to float
+        Mean squares of the residuals of every region, and of what they are measured by, of
+        ``momentum`` and ``front``.
+    units : sequence of mapping of str to float
+        Of every region what its mean squares are to be multiplied by: the square of its unit and
+        the number of its points.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    shares = {}
+    for name in units[0]:
+        found = stress = 0.0
+        for (squares, stresses), unit in zip(measured, units, strict=True):
+            found += unit[name] * float(squares[name])
+            stress += unit[name] * float(stresses[name])
+        shares[name] = found / stress if stress > 0 else 0.0
+    return shares
 
 
 def curbs(terms: Terms) -> Curbs:

@@ -2,7 +2,7 @@
 
 Value and gradient of a block are computed in one go, then those of the next; nothing but the sum is
 kept for the way back. All kinds of points are in every block, so that they can be worked on side by
-side.
+side; and blocks can be shared out over devices.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, PartitionSpec
 
 from xdiffice.training.loss import Batch, Shares
 
@@ -52,21 +53,26 @@ def in_blocks(batch: Batch, n_blocks: int) -> tuple[Batch, Shares]:
     return jax.tree.map(cut, batch), Shares(*(share(points) for points in batch))
 
 
-def suitable_number(batch: Batch) -> int:
-    """Return the number of blocks that suits the machine; one where no cache is to be kept."""
+def suitable_number(batch: Batch, devices: int = 1) -> int:
+    """Return the number of blocks that suits the machine; one each where no cache is to be kept."""
     if jax.default_backend() != "cpu":
-        return 1
-    return max(1, round(batch.interior.x.shape[0] / INTERIOR_POINTS))
+        return devices
+    n_blocks = max(1, round(batch.interior.x.shape[0] / INTERIOR_POINTS))
+    return -(-n_blocks // devices) * devices
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def summed(function: Any, theta: jax.Array, shared: Any, blocks: Any) -> tuple[jax.Array, Any]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def summed(
+    function: Any, devices: int, theta: jax.Array, shared: Any, blocks: Any
+) -> tuple[jax.Array, Any]:
     """Sum a function over blocks.
 
     Parameters
     ----------
     function : callable
         ``function(theta, shared, block) -> (value, terms)``; hashable.
+    devices : int
+        How many devices the blocks are shared out over; their number is a multiple of this.
     theta : Array, shape (n,)
         Parameters: what the sum of the values can be differentiated by, once and in reverse.
     shared, blocks : pytree
@@ -77,34 +83,54 @@ def summed(function: Any, theta: jax.Array, shared: Any, blocks: Any) -> tuple[j
     tuple of Array and pytree
         Sums of values and terms.
     """
-    zero = _zeros(function, theta, shared, blocks)
-    return jax.lax.scan(
-        lambda total, block: (_added(total, function(theta, shared, block)), None), zero, blocks
-    )[0]
+
+    def sums(theta, shared, blocks):
+        return _scanned(lambda block: function(theta, shared, block), blocks)
+
+    return _shared_out(sums, devices)(theta, shared, blocks)
 
 
-def _forward(function, theta, shared, blocks):
-    def add(total, block):
-        block_total = jax.value_and_grad(function, has_aux=True)(theta, shared, block)
-        return _added(total, block_total), None
+def _forward(function, devices, theta, shared, blocks):
+    def sums(theta, shared, blocks):
+        graded = jax.value_and_grad(function, has_aux=True)
+        return _scanned(lambda block: graded(theta, shared, block), blocks)
 
-    zero = _zeros(function, theta, shared, blocks), jnp.zeros_like(theta)
-    return jax.lax.scan(add, zero, blocks)[0]
+    return _shared_out(sums, devices)(theta, shared, blocks)
 
 
-def _backward(function, gradient, cotangents):
-    del function
+def _backward(function, devices, gradient, cotangents):
+    del function, devices
     return cotangents[0] * gradient, None, None
 
 
 summed.defvjp(_forward, _backward)
 
 
-def _zeros(function, theta, shared, blocks):
+def _scanned(function, blocks):
+    """Sum over blocks, one after the other."""
     first = jax.tree.map(lambda leaf: leaf[0], blocks)
-    shapes = jax.eval_shape(function, theta, shared, first)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    shapes = jax.eval_shape(function, first)
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def add(total, block):
+        return jax.tree.map(jnp.add, total, function(block)), None
+
+    return jax.lax.scan(add, zero, blocks)[0]
 
 
-def _added(one, other):
-    return jax.tree.map(jnp.add, one, other)
+def _shared_out(sums, devices: int):
+    """Let every device sum over its share of the blocks."""
+    if devices == 1:
+        return sums
+
+    def own(theta, shared, blocks):
+        return jax.tree.map(lambda part: jax.lax.psum(part, "blocks"), sums(theta, shared, blocks))
+
+    everywhere, along_blocks = PartitionSpec(), PartitionSpec("blocks")
+    return jax.shard_map(
+        own,
+        mesh=jax.make_mesh((devices,), ("blocks",), axis_types=(AxisType.Auto,)),
+        in_specs=(everywhere, everywhere, along_blocks),
+        out_specs=everywhere,
+        check_vma=False,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,24 @@ class Recorder:
         stage does not have are NaN. ``momentum_weight`` and the like are the weights by which they
         were summed.
         """
-        names = dict.fromkeys((*COLUMNS, *(name for row in self.rows for name in row)))
+        rows = self._in_order()
+        names = dict.fromkeys((*COLUMNS, *(name for row in rows for name in row)))
         columns = {
-            name: ("sample", np.array([row.get(name, np.nan) for row in self.rows]))
-            for name in names
+            name: ("sample", np.array([row.get(name, np.nan) for row in rows])) for name in names
         }
         return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})
+
+    def _in_order(self) -> list[dict]:
+        """Return rows sample by sample and region by region: threads write them as they come."""
+        seen: Counter = Counter()
+        keys = []
+        for row in self.rows:
+            region = row.get("region", -1)
+            keys.append((seen[region], region))
+            seen[region] += 1
+        return [
+            row for _, row in sorted(zip(keys, self.rows, strict=True), key=lambda pair: pair[0])
+        ]
 
 
 class _OfRegion(Recorder):

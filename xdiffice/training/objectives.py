@@ -59,16 +59,25 @@ class FitViscosity:
 
 @dataclass(frozen=True)
 class FitAll:
-    """Velocity, thickness and viscosity to data and equations: the loss of the inversion."""
+    """Velocity, thickness and viscosity to data and equations: the loss of the inversion.
+
+    Parameters
+    ----------
+    model : Model
+        Networks and rheology.
+    devices : int
+        How many devices the points are shared out over.
+    """
 
     model: Model
+    devices: int = 1
     name = "all"
 
     def __call__(self, theta: jax.Array, sample: Sample) -> tuple[jax.Array, Terms]:
         """Loss and its terms."""
-        blocks = in_blocks(sample.batch, suitable_number(sample.batch))
+        blocks = in_blocks(sample.batch, suitable_number(sample.batch, self.devices))
         shared = (sample.units, sample.weights, sample.curbs, sample.leeway)
-        return summed(self._share, theta, shared, blocks)
+        return summed(self._share, self.devices, theta, shared, blocks)
 
     def _share(self, theta, shared, block):
         """Share of a block of points in the loss and its terms."""

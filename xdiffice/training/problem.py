@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from xdiffice.training.loss import (
     Terms,
     Weights,
     blended_residuals,
+    curbed,
     even_shares,
     logarithms_at_residual_points,
     misfit_squares,
@@ -104,6 +105,10 @@ class Problem:
         What neighbours have at the region's interfaces; it may change from sample to sample.
     blended : callable or None
         Tells a sample what neighbours have at its points.
+    measured : tuple or None
+        Squares and stresses on the last sample, as `together` takes them.
+    of_shelf : mapping of str to float or None
+        What `together` made of the last samples of all regions.
     """
 
     def __init__(
@@ -120,6 +125,8 @@ class Problem:
         self.points = along_curve(points)
         self.interface: InterfaceBatch | None = None
         self.blended: Callable[[Batch], Batch] | None = None
+        self.measured: tuple[dict[str, jax.Array], dict[str, jax.Array]] | None = None
+        self.of_shelf: dict[str, float] | None = None
         self._balance = Balance()
 
     def sample(self, _: np.ndarray | None = None) -> Sample:
@@ -144,7 +151,9 @@ class Problem:
         drawn = jax.device_put(Sample(batch, self.units, recipe.weights, balance.curbs))
         found = _surveyed(self.model, jnp.asarray(theta), drawn)
         if self.recorder.rows and self.recorder.rows[-1]["stage"] == FitAll.name:
-            balance.learn(found.terms, found.stresses)  # not before the first steps
+            # Not before the first steps.
+            balance.learn(found.terms, found.stresses, self.of_shelf)
+        self.measured = found.squares, found.stresses
         if self.blended is not None:
             batch = shared_out(batch, found.blended_residuals)
             drawn = drawn._replace(batch=batch)
@@ -162,9 +171,15 @@ class Problem:
 
 
 class Survey(NamedTuple):
-    """What parameters make of the points of a sample."""
+    """What parameters make of the points of a sample.
+
+    ``squares`` and ``stresses`` are mean squares, of the residuals of what is predicted and of what
+    they are measured by: the driving stress h ∇h, and h / 2 at the front. Where regions overlap
+    each counts by its window.
+    """
 
     terms: Terms
+    squares: dict[str, jax.Array]
     stresses: dict[str, jax.Array]
     magnitudes: Magnitudes
     blended_residuals: Residuals | None
@@ -172,10 +187,7 @@ class Survey(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="model")
 def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
-    """Terms of the loss, the stresses that residuals are measured by, and every residual.
-
-    Stresses are mean squares: the driving stress h ∇h, and h / 2 at the front.
-    """
+    """Terms of the loss, every residual, and the stresses that residuals are measured by."""
     batch, shares = sample.batch, even_shares(sample.batch)
     theta_motion, theta_viscosity = model.split(theta)
     motions = motion_at_residual_points(model, theta_motion, batch, sample.units)
@@ -185,12 +197,25 @@ def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
     )
     inside, edge = motions
     driving = inside.h.value**2 * (inside.h.x**2 + inside.h.y**2)
-    stresses = {"momentum": jnp.mean(driving), "front": jnp.mean((0.5 * edge.h.value) ** 2)}
+    pressure = (0.5 * edge.h.value) ** 2
     u, v, h = misfit_squares(model, theta_motion, batch)
     logarithms = logarithms_at_residual_points(model, theta_viscosity, batch)
     momentum, front = residuals(model, motions, logarithms, batch)
     magnitudes = Magnitudes(jnp.sqrt(u + v), jnp.sqrt(h), jnp.hypot(*momentum), jnp.hypot(*front))
-    blended = None
-    if batch.interior.blend is not None:
-        blended = blended_residuals(model, motions, logarithms, batch)
-    return Survey(terms, stresses, magnitudes, blended)
+    blended, predicted = None, (momentum, front)
+    windows: tuple[Any, Any] = (1.0, 1.0)
+    if batch.interior.blend is not None and batch.front.blend is not None:
+        blended = predicted = blended_residuals(model, motions, logarithms, batch)
+        windows = batch.interior.blend.window.value, batch.front.blend.window.value
+    squares, stresses = {}, {}
+    for name, (x, y), stress, window, curb in zip(
+        ("momentum", "front"),
+        predicted,
+        (driving, pressure),
+        windows,
+        (sample.curbs.momentum, sample.curbs.front),
+        strict=True,
+    ):
+        squares[name] = jnp.mean(window * curbed(x * x + y * y, curb))
+        stresses[name] = jnp.mean(window * stress)
+    return Survey(terms, squares, stresses, magnitudes, blended)

@@ -11,10 +11,12 @@ are worked on.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import jax
 import numpy as np
 
+from xdiffice.training.balance import together
 from xdiffice.training.budget import Budget
 from xdiffice.training.coupling import Seams
 from xdiffice.training.loop import Descent, Plan, minimise
@@ -31,10 +33,12 @@ def train(
     problems: Sequence[Problem],
     seams: Seams,
     neighbours: Neighbours,
+    units: Sequence[Mapping[str, float]],
     first_viscosity: Callable[[np.ndarray], LogarithmAt],
     budget: Budget,
+    start: np.ndarray | None = None,
 ) -> tuple[np.ndarray, str]:
-    """Train the networks of all regions from scratch.
+    """Train the networks of all regions, from scratch or from earlier parameters.
 
     Parameters
     ----------
@@ -44,10 +48,14 @@ def train(
         Where regions meet.
     neighbours : Neighbours
         What they have where they overlap.
+    units : sequence of mapping of str to float
+        By what residuals of every region count among those of all, see `together`.
     first_viscosity : callable
         Makes a viscosity for the whole shelf, given all parameters, of which the motion is trained.
     budget : Budget
         Limits; iterations are those of every region.
+    start : ndarray, shape (n_regions, model.n_parameters), optional
+        Parameters of an earlier training, with the same scales: the last stage is all there is.
 
     Returns
     -------
@@ -59,11 +67,12 @@ def train(
     """
     model, recipe = problems[0].model, problems[0].recipe
     team = Team(len(problems), recipe.dtype, budget)
-    thetas = np.stack([model.init(problem.rng).astype(recipe.dtype) for problem in problems])
+    thetas = np.stack([model.init(problem.rng) for problem in problems]) if start is None else start
+    thetas = thetas.astype(recipe.dtype)
     n_motion = model.split(thetas[0])[0].size
     stages = ((FitMotion(model), slice(0, n_motion)), (FitViscosity(model), slice(n_motion, None)))
     try:
-        for objective, part in stages:
+        for objective, part in stages if start is None else ():
             if isinstance(objective, FitViscosity):
                 logarithms = first_viscosity(thetas)
                 for k, problem in enumerate(problems):
@@ -72,7 +81,7 @@ def train(
                 thetas[k, part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        return _rounds(thetas, problems, seams, neighbours, budget, team)
+        return _rounds(thetas, problems, seams, neighbours, units, budget, team)
     except KeyboardInterrupt:
         budget.interrupted.set()
         return thetas, "interrupted"
@@ -103,14 +112,17 @@ def _rounds(
     problems: Sequence[Problem],
     seams: Seams,
     neighbours: Neighbours,
+    units: Sequence[Mapping[str, float]],
     budget: Budget,
     team: Team,
 ) -> tuple[np.ndarray, str]:
     """Make rounds of all regions, until every one has stopped."""
     model, recipe = problems[0].model, problems[0].recipe
     parts = [budget.part(1.0) for _ in problems]
+    # Regions have a device each; one region has all of them.
+    objective = FitAll(model, len(jax.local_devices()) if len(problems) == 1 else 1)
     descents = [
-        Descent(FitAll(model), start, last_plan(recipe, part), part, problem.recorder)
+        Descent(objective, start, last_plan(recipe, part), part, problem.recorder)
         for start, part, problem in zip(starts, parts, problems, strict=True)
     ]
     pairs = list(zip(descents, problems, strict=True))
@@ -123,8 +135,11 @@ def _rounds(
         for problem, target in zip(problems, targets, strict=True):
             problem.interface = target
         neighbours.stand_still([descent.theta for descent in descents])
+        measured = [problem.measured for problem in problems if problem.measured]
+        shares = together(measured, units) if len(measured) == len(problems) else None
         for k, problem in enumerate(problems):
             problem.blended = functools.partial(neighbours.blended, k)
+            problem.of_shelf = shares
 
     def step(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair

@@ -14,7 +14,10 @@ from xdiffice.training.budget import Budget
 
 
 def cores() -> int:
-    """Return the number of processor cores that this process may use."""
+    """Return the number of processor cores that this process may use, as JAX counts them."""
+    allowed = os.environ.get("PJRT_NPROC", "")
+    if allowed.isdigit() and int(allowed):
+        return int(allowed)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
