@@ -83,7 +83,8 @@ class SSAViscosityInverter(BaseEstimator):
         Quasi-Newton iterations, all stages together. What comes first ends the training; with
         neither it is after 3000 iterations.
     tolerance : float
-        Stop when the loss on fresh samples has not fallen by this share over ten samples.
+        Stop when the loss on fresh samples has not fallen by this share over ten samples; where
+        there are regions, over forty, which are a quarter as long.
     random_state : int, numpy.random.RandomState or None
         Seed of initial parameters and samples.
     warm_start : bool

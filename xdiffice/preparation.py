@@ -38,6 +38,8 @@ from xdiffice.training.sampling import SampleSizes
 # shear zone crosses it neighbours differ most in what has most derivatives: it must not rule.
 INTERFACE_SHARES = {"values": 0.3, "slopes": 0.001, "viscosity": 0.01, "forces": 0.00001}
 DEPARTURE_SHARE = 1.0  # of the weight of momentum
+ROUNDS = 4  # in which regions meet, while a single one would keep its sample
+PATIENCE = 10  # samples of a single region without progress
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 GAPS_FACTOR = 100.0  # by which momentum gains where the thickness is known nowhere near
 
@@ -228,7 +230,8 @@ def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_region
                 for name, share in INTERFACE_SHARES.items()
             },
         ),
-        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else 4)),
+        resample_every=max(1, estimator.resample_every // (1 if n_regions == 1 else ROUNDS)),
+        patience=PATIENCE * (1 if n_regions == 1 else ROUNDS),
         tolerance=float(estimator.tolerance),
         sampling=estimator.sampling,
         dtype=estimator.dtype,

@@ -5,19 +5,25 @@ It narrows the fields of a `Survey` down before anything of them is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import dask
 import numpy as np
 
-from xdiffice.errors import CoordinateError, DataValuesError
+from xdiffice.errors import CoordinateError, DataValuesError, XdifficeError
 from xdiffice.observations.masks import floating
 from xdiffice.observations.survey import Field, Survey
 from xdiffice.observations.units import magnitude
+from xdiffice.observations.values import decode
 from xdiffice.observations.variables import ROLES
 
 FIRST_WINDOW = 100e3
 """Half the side of the window around a seed point, m, before it grows."""
+
+LARGE = 4_000_000
+"""Pixels of a raster that is looked through before it is loaded; smaller ones are read once."""
 
 FAR = 50e3
 """How far a seed point may lie from the shelf, m: positions of names are known to tens of km."""
@@ -50,7 +56,7 @@ class Box(NamedTuple):
 EVERYWHERE = Box(-np.inf, -np.inf, np.inf, np.inf)
 
 
-def crop(found: Survey, box: Box, margin: float = 0.0) -> None:
+def crop(found: Survey, box: Box, margin: float = 0.0, *, skip: bool = False) -> None:
     """Narrow all rasters of a survey down to a rectangle; nothing is loaded but their axes.
 
     Parameters
@@ -61,6 +67,8 @@ def crop(found: Survey, box: Box, margin: float = 0.0) -> None:
         What is wanted.
     margin : float
         How much more of the mask is kept on all sides, m.
+    skip : bool
+        Leave rasters as they are that have no pixel there, or are in memory.
 
     Raises
     ------
@@ -72,7 +80,15 @@ def crop(found: Survey, box: Box, margin: float = 0.0) -> None:
         if one.axes is None or one.axes.kind != "raster" or one.squeezed is None:
             continue
         around = box.wider(margin) if role in {"mask", "land_ice"} else box
-        window = windows[role] = _window(one, around)
+        try:
+            window = _window(one, around)
+        except CoordinateError:
+            if skip:
+                continue
+            raise
+        if skip and not one.squeezed.chunks:
+            continue
+        windows[role] = window
         axes = one.axes
         one.squeezed = one.squeezed.isel(window)
         one.axes = replace(axes, x=axes.x.isel(window, missing_dims="ignore"),
@@ -81,6 +97,51 @@ def crop(found: Survey, box: Box, margin: float = 0.0) -> None:
         parent = ROLES[role].parent
         if parent in windows and one.squeezed is not None:
             one.squeezed = one.squeezed.isel(windows[parent])
+
+
+def narrow(found: Survey) -> None:
+    """Narrow large dask-backed rasters down to the rectangle around all velocities that are known.
+
+    Velocities are looked through block by block and not kept. What is wrong with values is left to
+    the loading, which tells; so is a raster elsewhere.
+
+    Parameters
+    ----------
+    found : Survey
+        Its fields change, what they refer to does not; the output keeps the whole grid.
+    """
+    pair = [found.fields.get(role) for role in ("x_velocity", "y_velocity")]
+    rasters = [one for one in pair if one is not None and _is_raster(one)]
+    arrays = [one.squeezed for one in rasters if one.squeezed is not None and one.squeezed.chunks]
+    if len(arrays) < 2 or len({array.shape for array in arrays}) > 1 or arrays[0].size < LARGE:
+        return
+    blocks = [magnitude(array) for array in arrays]
+    known = [
+        data.map_blocks(_known, one.array.attrs, one.name, dtype=bool)
+        for one, data in zip(rasters, blocks, strict=True)
+    ]
+    seen = known[0] & known[1] & ((blocks[0] != 0) | (blocks[1] != 0))
+    try:
+        rows, columns = dask.compute(seen.any(1), seen.any(0))
+    except (XdifficeError, TypeError, ValueError):
+        return
+    if not rows.any():
+        return
+    x, y = _positions(rasters[0])
+    pixel = max(float(np.abs(np.diff(axis)).max()) for axis in (x, y) if axis.size > 1)
+    x, y = x[columns], y[rows]
+    box = Box(x.min(), y.min(), x.max(), y.max()).wider(pixel)
+    for one in rasters:
+        one.whole_axes = one.axes
+    crop(found, box, skip=True)
+
+
+def _is_raster(one: Field) -> bool:
+    return one.axes is not None and one.axes.kind == "raster" and one.squeezed is not None
+
+
+def _known(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.ndarray:
+    return np.isfinite(decode(values, attrs, name))
 
 
 def box_of_shelf(mask: Field, seed: tuple[float, float]) -> Box:

@@ -20,6 +20,7 @@ from xdiffice.errors import (
     raise_problems,
 )
 from xdiffice.observations.axes import Grid
+from xdiffice.observations.crop import narrow
 from xdiffice.observations.domain import (
     FloatingIce,
     compare_projections,
@@ -40,7 +41,7 @@ from xdiffice.observations.points import (
     ThicknessPoints,
     VelocityPoints,
 )
-from xdiffice.observations.survey import Field, Survey, survey
+from xdiffice.observations.survey import Field, Survey, load, search_shelf
 from xdiffice.observations.template import make_labels
 from xdiffice.observations.values import clean_error, count
 from xdiffice.observations.variables import FRONT_ROLES, Explicit
@@ -70,7 +71,8 @@ def gather(
     Variables are found by explicit name, by CF ``standard_name``, by name; coordinates for each
     variable by itself, so that grids may differ. Missing are NaN, fill values, velocities whose
     components are both exactly zero, and thicknesses that are not positive. Nothing that is passed
-    in is changed; lazy arrays are computed once.
+    in is changed. Lazy arrays are computed once, together; large rasters are looked through before,
+    and only the rectangle around all known velocities is loaded.
 
     Parameters
     ----------
@@ -107,7 +109,9 @@ def gather(
     PlausibilityWarning
         If speed or thickness are out of the range of ice shelves, or normals look turned around.
     """
-    found = survey(dataset, thickness, mask, front, variables, units)
+    found = search_shelf(dataset, thickness, mask, front, variables, units)
+    narrow(found)
+    load(found)
     observations = observations_from(found)
     raise_problems(found.problems)
     assert observations is not None

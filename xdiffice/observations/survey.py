@@ -60,6 +60,8 @@ class Field:
         SI value of one unit; None where the units are wrong, or not needed.
     axes : Axes or None
         Its coordinates; None for a front variable, or where there are none.
+    whole_axes : Axes or None
+        Those that it had before it was narrowed down.
     squeezed : DataArray or None
         On its horizontal dims only, in the order of `axes`.
     values : ndarray or None
@@ -77,6 +79,7 @@ class Field:
     units: str | None = None
     factor: float | None = None
     axes: Axes | None = None
+    whole_axes: Axes | None = None
     squeezed: xr.DataArray | None = None
     values: np.ndarray | None = None
     stored_x: np.ndarray | None = None
@@ -146,11 +149,24 @@ def survey(
 
     Lazy arrays are computed together, once. Nothing is raised: see `Survey.problems`.
     """
+    result = search_shelf(dataset, thickness, mask, front, variables, units)
+    load(result)
+    return result
+
+
+def search_shelf(
+    dataset: xr.Dataset,
+    thickness: Source = None,
+    mask: Source = None,
+    front: Source = None,
+    variables: Explicit | None = None,
+    units: Mapping[str, str] | None = None,
+) -> Survey:
+    """Find what the inversion needs, the calving front with it; parameters as in `gather`."""
     result = search(dataset, thickness, mask, front, variables, units)
     missing = [role for role in FRONT_ROLES if role in result.absent]
     if missing:
         result.problem(front_missing(missing))
-    load(result)
     return result
 
 

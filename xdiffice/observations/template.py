@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from xdiffice.observations.points import Labels
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Survey
+from xdiffice.observations.units import magnitude
 
 _KEPT = ("standard_name", "long_name")
 
@@ -21,11 +23,14 @@ def make_labels(found: Survey) -> Labels:
     one = found.fields["x_velocity"]
     assert one.axes is not None
     assert one.squeezed is not None
-    axes = one.axes
+    axes, stored_x, stored_y = one.axes, one.stored_x, one.stored_y
+    if one.whole_axes is not None:
+        axes = one.whole_axes
+        stored_x, stored_y = (np.asarray(magnitude(axis)) for axis in (axes.x, axes.y))
     coords: dict[str, Any] = {}
     for name, variable, stored in (
-        (axes.x_name, axes.x, one.stored_x),
-        (axes.y_name, axes.y, one.stored_y),
+        (axes.x_name, axes.x, stored_x),
+        (axes.y_name, axes.y, stored_y),
     ):
         # an explicit argument may have said more about the units than the attributes do
         coords[name] = xr.Variable(variable.dims, stored, {**variable.attrs, "units": axes.units})

@@ -62,7 +62,7 @@ class Recipe:
         Share of the budget that each of the first two stages may take at most.
     stage_iterations : int
         Iterations that each of the first two stages may take at most.
-    tolerance : float
+    tolerance, patience : float, int
         See `Plan`.
     sampling : {"uniform", "residual"}
         How points are drawn in the last stage: all as likely, or with more weight where residuals
@@ -77,6 +77,7 @@ class Recipe:
     stage_share: float = 0.1
     stage_iterations: int = 300
     tolerance: float = 0.0
+    patience: int = 10
     sampling: Literal["uniform", "residual"] = "uniform"
     dtype: Precision = "float64"
 

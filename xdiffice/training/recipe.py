@@ -184,5 +184,9 @@ def early_plan(recipe: Recipe, budget: Budget, turns: int = 1) -> Plan:
 def last_plan(recipe: Recipe, budget: Budget) -> Plan:
     """Limits of the last stage: all that is left."""
     return Plan(
-        budget.iterations_left, budget.seconds_left, recipe.resample_every, recipe.tolerance
+        budget.iterations_left,
+        budget.seconds_left,
+        recipe.resample_every,
+        recipe.tolerance,
+        recipe.patience,
     )
