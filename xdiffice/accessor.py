@@ -193,6 +193,30 @@ class DifficeAccessor:
 
         return effective_strain_rate(self._dataset, variables=variables, units=units)
 
+    def hardness(self, n: float = 3.0, **kwargs: Any) -> xr.DataArray:
+        """Hardness B of Glen's law; see `xdiffice.results.flow_law.hardness`."""
+        from .results.flow_law import hardness
+
+        return hardness(self._dataset, n, **kwargs)
+
+    def fluidity(self, n: float = 3.0, **kwargs: Any) -> xr.DataArray:
+        """Fluidity A of Glen's law; see `xdiffice.results.flow_law.fluidity`."""
+        from .results.flow_law import fluidity
+
+        return fluidity(self._dataset, n, **kwargs)
+
+    def enhancement(self, temperature: Any, **kwargs: Any) -> xr.DataArray:
+        """Fluidity over that of a temperature; see `xdiffice.results.flow_law.enhancement`."""
+        from .results.flow_law import enhancement
+
+        return enhancement(self._dataset, temperature, **kwargs)
+
+    def flow_exponent(self, where: xr.DataArray | None = None, **kwargs: Any) -> xr.Dataset:
+        """Exponent n over a region; see `xdiffice.results.flow_law.flow_exponent`."""
+        from .results.flow_law import flow_exponent
+
+        return flow_exponent(self._dataset, where, **kwargs)
+
     def plot(self, truth: xr.Dataset | xr.DataArray | None = None, **kwargs: Any) -> Figure:
         """Draw a result of `invert`; see `xdiffice.results.plotting.plot_result`."""
         from .results.plotting import plot_result

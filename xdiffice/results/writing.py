@@ -77,13 +77,14 @@ def write_whole(path: Path, write: Callable[[Path], Any], scratch: Path | None =
     scratch : Path, optional
         Another directory for what is not whole yet, on the same file system.
     """
-    beside = _beside(path if scratch is None else scratch / path.name)
+    aside = path if scratch is None else scratch / path.name
+    beside = _beside(aside)
     try:
         write(beside)
         if not (beside.is_dir() and path.exists()):
             os.replace(beside, path)
             return
-        old = _beside(path.with_name(f"old.{path.name}"))
+        old = _beside(aside.with_name(f"old.{aside.name}"))
         os.replace(path, old)
         os.replace(beside, path)
         shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""Hardness, fluidity, enhancement and exponent of ice whose flow law is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xdiffice
+from xdiffice import DataValuesError, ParameterError, UnitsError, VariableNotFoundError
+from xdiffice.results.flow_law import (
+    enhancement,
+    flow_exponent,
+    fluidity,
+    fluidity_of_temperature,
+    hardness,
+)
+
+YEAR = 31557600.0
+
+
+def glen_ice(n: float = 3.0, noise: float = 0.0, seed: int = 0, shape=(60, 80)) -> xr.Dataset:
+    """Ice of Glen's law with a hardness that varies by a factor 2.7, and its truth."""
+    rng = np.random.default_rng(seed)
+    y, x = (np.linspace(-1, 1, size) for size in shape)
+    y, x = np.meshgrid(y, x, indexing="ij")
+    b = 1.5e8 * np.exp(0.3 * x + 0.2 * y * x - 0.2 * y**2)
+    rate = 1e-9 * np.exp(np.sin(3 * x) + np.cos(4 * y * x) + 0.7 * x)
+    mu = 0.5 * b * rate ** (1 / n - 1)
+    # Errors of an inversion: alike over four pixels, half a block.
+    coarse = rng.standard_normal((shape[0] // 4, shape[1] // 4))
+    mu = mu * np.exp(noise * np.kron(coarse, np.ones((4, 4))))
+    coords = {"y": 1e3 * np.arange(shape[0])[::-1], "x": 1e3 * np.arange(shape[1])}
+    return xr.Dataset(
+        {
+            "viscosity": (("y", "x"), mu, {"units": "Pa s", "grid_mapping": "crs"}),
+            "effective_strain_rate": (("y", "x"), rate, {"units": "s-1"}),
+            "truth": (("y", "x"), b),
+        },
+        coords,
+    )
+
+
+@pytest.mark.parametrize("n", [1.0, 3.0, 4.2])
+def test_hardness_and_fluidity_are_those_of_the_law(n):
+    ice = glen_ice(n)
+    found = hardness(ice, n)
+    np.testing.assert_allclose(found, ice["truth"], rtol=1e-12)
+    assert found.attrs["units"] == f"Pa s^(1/{n:g})"
+    assert found.attrs["grid_mapping"] == "crs"
+    np.testing.assert_allclose(fluidity(ice, n), ice["truth"] ** -n, rtol=1e-12)
+    xr.testing.assert_identical(found, ice.diffice.hardness(n))
+    xr.testing.assert_identical(fluidity(ice, n), ice.diffice.fluidity(n))
+
+
+def test_units_are_read_and_blocks_stay_blocks():
+    ice = glen_ice()
+    other = ice.assign(
+        viscosity=(ice["viscosity"] / (1e6 * YEAR)).assign_attrs(units="MPa yr"),
+        effective_strain_rate=(ice["effective_strain_rate"] * YEAR).assign_attrs(units="yr-1"),
+    ).chunk({"x": 30})
+    found = hardness(other)
+    assert found.chunks is not None
+    np.testing.assert_allclose(found, ice["truth"], rtol=1e-12)
+
+
+# Cuffey & Paterson (2010), table 3.4.
+TABLE = {0: 2.4e-24, -2: 1.7e-24, -5: 9.3e-25, -10: 3.5e-25, -15: 2.1e-25, -20: 1.2e-25,
+         -25: 6.8e-26, -30: 3.7e-26, -40: 1.0e-26, -50: 2.6e-27}  # fmt: skip
+
+
+@pytest.mark.parametrize("celsius", TABLE)
+def test_fluidity_of_a_temperature_is_that_of_the_table(celsius):
+    assert fluidity_of_temperature(273.15 + celsius) == pytest.approx(TABLE[celsius], rel=0.05)
+    array = xr.DataArray([float(celsius)], dims="x", attrs={"units": "degC"})
+    assert float(fluidity_of_temperature(array)[0]) == pytest.approx(TABLE[celsius], rel=0.05)
+
+
+def test_enhancement():
+    ice = glen_ice()
+    stiff = fluidity_of_temperature(258.15) ** (-1 / 3)
+    temperature = xr.full_like(ice["truth"], 258.15).assign_attrs(units="K")
+    for given in (258.15, temperature):
+        found = enhancement(ice, given)
+        np.testing.assert_allclose(found, (stiff / ice["truth"]) ** 3, rtol=1e-10)
+    xr.testing.assert_identical(found, ice.diffice.enhancement(temperature))
+
+
+@pytest.mark.parametrize("n", [2.0, 3.0, 4.2])
+def test_the_exponent_is_found_where_the_hardness_varies(n):
+    ice = glen_ice(n)
+    found = flow_exponent(ice)
+    assert float(found["exponent"]) == pytest.approx(n, rel=1e-9)
+    np.testing.assert_allclose(found["exponent_interval"], n, rtol=1e-6)
+    assert found.attrs["n_pixels"] == 60 * 80
+    # As one hardness for all it is another number.
+    assert abs(float(flow_exponent(ice, degree=0)["exponent"]) - n) > 0.05
+    xr.testing.assert_identical(found, ice.diffice.flow_exponent())
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    held, width = 0, []
+    for seed in range(60):
+        found = flow_exponent(glen_ice(noise=0.1, seed=seed), confidence=0.9, random_state=seed)
+        low, high = found["exponent_interval"].values
+        assert low < float(found["exponent"]) < high
+        held += low < 3 < high
+        width.append(high - low)
+    assert 48 <= held <= 59  # of 60; 54 expected
+    assert 0.02 < np.median(width) < 0.3
+
+
+def test_a_region_of_its_own():
+    ice = glen_ice()
+    east = ice["x"] > 40e3
+    softer = ice["viscosity"].where(east, 0.5 * 1e8 * ice["effective_strain_rate"] ** (1 / 5 - 1))
+    ice = ice.assign(viscosity=softer.assign_attrs(units="Pa s"))
+    assert float(flow_exponent(ice, east & (ice["y"] > -1))["exponent"]) == pytest.approx(3)
+    assert float(flow_exponent(ice, ~east & (ice["y"] > -1))["exponent"]) == pytest.approx(5)
+
+
+def test_what_cannot_be_is_said():
+    ice = glen_ice()
+    with pytest.raises(VariableNotFoundError, match=r"viscosity not found; .*anisotropic"):
+        hardness(ice.drop_vars("viscosity"))
+    with pytest.raises(UnitsError):
+        hardness(ice.assign(viscosity=ice["viscosity"].drop_attrs()))
+    with pytest.raises(ParameterError, match=r"n=0\.5"):
+        fluidity(ice, 0.5)
+    with pytest.raises(DataValuesError, match=r"between 150 and 273\.65 K; found -15 to -15 K"):
+        enhancement(ice, -15.0)
+    with pytest.raises(DataValuesError, match="are needed for a polynomial of degree 2"):
+        flow_exponent(ice, ice["x"] < 0)
+    with pytest.raises(DataValuesError, match="does not vary"):
+        flow_exponent(ice.assign(effective_strain_rate=0 * ice["effective_strain_rate"] + 1e-9))
+    with pytest.raises(ParameterError, match=r"confidence=1\.5"):
+        flow_exponent(ice, confidence=1.5)
+    with pytest.raises(xdiffice.InputTypeError, match="where is a DataArray"):
+        flow_exponent(ice, ice["x"].values > 0)
