@@ -31,7 +31,7 @@ from xdiffice.preparation import (
     make_model,
     make_problems,
     make_seams,
-    residual_units,
+    residual_extents,
     velocity_error,
 )
 from xdiffice.results.diagnostics import (
@@ -326,14 +326,14 @@ class SSAViscosityInverter(BaseEstimator):
 
         try:
             with full_precision(self.dtype):
-                problems = make_problems(self, choices, shelf, parts, recorder, rng)
+                problems = make_problems(self, choices, parts, recorder, rng)
                 seams = make_seams(partition, parts, model.rheology)
                 neighbours = Neighbours(partition.window, of_regions, model)
                 thetas, self.stop_reason_ = train(
                     problems,
                     seams,
                     neighbours,
-                    residual_units(parts),
+                    residual_extents(parts),
                     first,
                     budget,
                     earlier and earlier.theta,

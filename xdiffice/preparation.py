@@ -28,6 +28,7 @@ from xdiffice.super_observations import (
     scatter_of_data,
     super_observations,
 )
+from xdiffice.training.balance import Extent
 from xdiffice.training.coupling import Seams
 from xdiffice.training.history import Recorder
 from xdiffice.training.loss import Batch, Weights
@@ -121,22 +122,14 @@ def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:
 def make_problems(
     estimator: Any,
     choices: Choices,
-    shelf: Part,
     parts: list[Part],
     recorder: Recorder,
     rng: np.random.Generator,
 ) -> list[Problem]:
-    """Make the problems of all regions; their samples have the same sizes.
-
-    Misfits and residuals of all regions count in the units of the shelf: together their losses
-    are that of one network.
-    """
+    """Make the problems of all regions; their samples have the same sizes."""
     n = len(parts)
     data = [part.data(choices) for part in parts]
     recipes = [_recipe(estimator, choices, noisiness(one), gaps(one), n) for one in data]
-    if n > 1:
-        for k, part in enumerate(parts):
-            data[k], recipes[k] = _in_units_of(shelf.scales, part.scales, data[k], recipes[k])
     recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
     rngs = [rng] if n == 1 else rng.spawn(n)
     batches = of_equal_size(data, recipes[0].sizes)
@@ -155,37 +148,12 @@ def make_problems(
     ]
 
 
-def _in_units_of(shelf: Scales, own: Scales, batch: Batch, recipe: Recipe) -> tuple[Batch, Recipe]:
-    """Weigh data and equations of a region as they count in the whole shelf."""
-    u, v, h = (
-        (getattr(own, name).scale / getattr(shelf, name).scale) ** 2 for name in ("u", "v", "h")
-    )
-    velocity, thickness = batch.velocity, batch.thickness
-    batch = batch._replace(
-        velocity=velocity._replace(u_weight=u * velocity.u_weight, v_weight=v * velocity.v_weight),
-        thickness=thickness._replace(weight=h * thickness.weight),
-    )
-    weights = recipe.weights
-    speed = (own.speed / shelf.speed) ** 2
-    return batch, replace(
-        recipe,
-        weights=weights._replace(
-            momentum=(own.momentum / shelf.momentum) ** 2 * weights.momentum,
-            front=(own.stress / shelf.stress) ** 2 * weights.front,
-            **{
-                f"interface_{name}": speed * getattr(weights, f"interface_{name}")
-                for name in INTERFACE_SHARES
-            },
-        ),
-    )
-
-
-def residual_units(parts: list[Part]) -> list[dict[str, float]]:
-    """Return by what residuals of every region count among those of the shelf (`together`)."""
+def residual_extents(parts: list[Part]) -> list[dict[str, Extent]]:
+    """Return where every region has residuals, and in what units."""
     return [
         {
-            "momentum": part.observations.domain.x.size * part.scales.momentum**2,
-            "front": part.observations.front.x.size * part.scales.stress**2,
+            "momentum": Extent(part.observations.domain.x.size, part.scales.momentum),
+            "front": Extent(part.observations.front.x.size, part.scales.stress),
         }
         for part in parts
     ]

@@ -17,8 +17,9 @@ from xdiffice.training.balance import (
     STRONGEST,
     TOLERANCE,
     Balance,
+    Extent,
     curbs,
-    together,
+    shares_of_shelf,
 )
 from xdiffice.training.loss import Curbs, Weights, curbed
 
@@ -175,23 +176,33 @@ def squares(momentum: float, front: float) -> dict[str, float]:
     return {"momentum": 3 * momentum**2, "front": 5 * front**2}
 
 
-def test_regions_follow_what_is_left_over_of_all_of_them():
-    """Two regions, of which one has four times the points, in units of a half."""
+def test_regions_are_measured_by_what_drives_the_whole_shelf():
+    """Two regions, of which one has three times the points, in units of a half."""
     measured = [(squares(0.1, 0.2), STRESSES), (squares(0.3, 0.0), STRESSES)]
-    units = [{"momentum": 4 * 0.25, "front": 1.0}, {"momentum": 1.0, "front": 0.0}]
-    shares = together(measured, units)
-    assert shares["momentum"] == pytest.approx((0.1**2 + 0.3**2) / 2)
-    assert shares["front"] == pytest.approx(0.2**2)
-    assert together(measured[1:], units[1:])["front"] == 0.0  # no region has a front
-    alone = together(measured[:1], units[:1])
+    extents = [
+        {"momentum": Extent(30, 0.5), "front": Extent(8, 2.0)},
+        {"momentum": Extent(10, 1.0), "front": Extent(0, 1.0)},
+    ]
+    one, other = shares_of_shelf(measured, extents)
+    mean = (30 * 0.25 + 10) / 40  # of the stress, in units of 3
+    assert one["momentum"] == pytest.approx(0.25 * 0.1**2 / mean)
+    assert other["momentum"] == pytest.approx(0.3**2 / mean)
+    assert one["front"] == pytest.approx(0.2**2)
+    assert other["front"] == 0.0  # it has none
+    (alone,) = shares_of_shelf(measured[:1], extents[:1])
     assert alone == pytest.approx({"momentum": 0.1**2, "front": 0.2**2})
+    nowhere = {"momentum": Extent(5, 1.0), "front": Extent(0, 1.0)}
+    unknown = {"momentum": 1.0, "front": np.nan}
+    (alone,) = shares_of_shelf([(unknown, unknown)], [nowhere])
+    assert alone == {"momentum": 1.0, "front": 0.0}
 
 
-def test_one_region_of_a_shelf_does_what_the_shelf_needs():
+def test_a_region_that_is_all_of_the_shelf_does_what_one_network_does():
     own, of_shelf = Balance(), Balance()
+    extent = {"momentum": Extent(7, 3.0), "front": Extent(2, 5.0)}
     for sample in range(MOMENTUM_GROWS + 5):
         own.learn(terms(0.01 * sample, 0.3), STRESSES)
-        shares = together([(squares(0.01 * sample, 0.3), STRESSES)], [{"momentum": 7, "front": 3}])
+        (shares,) = shares_of_shelf([(squares(0.01 * sample, 0.3), STRESSES)], [extent])
         of_shelf.learn(terms(50.0, 50.0), STRESSES, shares)
         one, other = own.applied(WEIGHTS), of_shelf.applied(WEIGHTS)
         assert one.momentum == pytest.approx(other.momentum)

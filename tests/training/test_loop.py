@@ -58,7 +58,11 @@ class WideBowl:
 
 @dataclass(frozen=True)
 class NewBowl(Bowl):
-    """Not compiled before."""
+    """Not compiled before: another program, for there is a cache."""
+
+    def __call__(self, theta, sample):
+        value, terms = super().__call__(theta, sample)
+        return value + 0.001 * jnp.sum((theta - sample) ** 4), terms
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ which they hold to a tolerance; all other freedom goes to the data.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,8 +66,8 @@ class Balance:
             Mean squares of what residuals are measured by, at present: the driving stress for
             ``momentum``, the stress at the ``front``.
         of_shelf : mapping of str to float, optional
-            Residuals over stresses, both mean squares over all regions of a shelf, where these
-            are a part of one: all follow the same, as one network would.
+            Residuals over the stresses of the whole shelf, mean squares, where these points are
+            those of a region of it (`shares_of_shelf`).
         """
         self._learned += 1
         for name, stress in stresses.items():
@@ -105,33 +105,45 @@ class Balance:
         )
 
 
-def together(
+class Extent(NamedTuple):
+    """Where a region has residuals of one kind: at how many points, and in what unit, SI."""
+
+    points: int
+    unit: float
+
+
+def shares_of_shelf(
     measured: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
-    units: Sequence[Mapping[str, float]],
-) -> dict[str, float]:
-    """Return residuals over stresses of several regions.
+    extents: Sequence[Mapping[str, Extent]],
+) -> list[dict[str, float]]:
+    """Return the residuals of every region over the stresses of the whole shelf.
+
+    A region in which hardly anything drives the ice need not obey its equations to a share of
+    hardly anything: what is left over counts as it would for one network.
 
     Parameters
     ----------
     measured : sequence of tuple of two mappings of str to float
         Mean squares of the residuals of every region, and of what they are measured by, of
         ``momentum`` and ``front``.
-    units : sequence of mapping of str to float
-        Of every region what its mean squares are to be multiplied by: the square of its unit and
-        the number of its points.
+    extents : sequence of mapping of str to Extent
+        Of every region, for the same.
 
     Returns
     -------
-    dict of str to float
+    list of dict of str to float
+        Mean squares over mean squares, by region.
     """
-    shares = {}
-    for name in units[0]:
-        found = stress = 0.0
-        for (squares, stresses), unit in zip(measured, units, strict=True):
-            found += unit[name] * float(squares[name])
-            stress += unit[name] * float(stresses[name])
-        shares[name] = found / stress if stress > 0 else 0.0
-    return shares
+    result: list[dict[str, float]] = [{} for _ in extents]
+    for name in extents[0]:
+        points = np.array([extent[name].points for extent in extents], float)
+        units = np.array([extent[name].unit for extent in extents]) ** 2
+        squares, stresses = (units * [float(one[k][name]) for one in measured] for k in (0, 1))
+        there = points > 0
+        stress = float(points[there] @ stresses[there]) / max(points.sum(), 1.0)
+        for share, square, n in zip(result, squares, points, strict=True):
+            share[name] = float(square) / stress if n and stress > 0 else 0.0
+    return result
 
 
 def curbs(terms: Terms) -> Curbs:

@@ -107,9 +107,9 @@ class Problem:
     blended : callable or None
         Tells a sample what neighbours have at its points.
     measured : tuple or None
-        Squares and stresses on the last sample, as `together` takes them.
+        Squares and stresses on the last sample, as `shares_of_shelf` takes them.
     of_shelf : mapping of str to float or None
-        What `together` made of the last samples of all regions.
+        What `shares_of_shelf` made of the last samples of all regions.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
     momentum, front = residuals(model, motions, logarithms, batch)
     magnitudes = Magnitudes(jnp.sqrt(u + v), jnp.sqrt(h), jnp.hypot(*momentum), jnp.hypot(*front))
     blended, predicted = None, (momentum, front)
-    windows: tuple[Any, Any] = (1.0, 1.0)
+    windows: tuple[Any, Any] = (jnp.ones(()), jnp.ones(()))
     if batch.interior.blend is not None and batch.front.blend is not None:
         blended = predicted = blended_residuals(model, motions, logarithms, batch)
         windows = batch.interior.blend.window.value, batch.front.blend.window.value
@@ -217,6 +217,7 @@ def _surveyed(model: Model, theta: jax.Array, sample: Sample) -> Survey:
         (sample.curbs.momentum, sample.curbs.front),
         strict=True,
     ):
-        squares[name] = jnp.mean(window * curbed(x * x + y * y, curb))
-        stresses[name] = jnp.mean(window * stress)
+        whole = jnp.mean(window)
+        squares[name] = jnp.mean(window * curbed(x * x + y * y, curb)) / whole
+        stresses[name] = jnp.mean(window * stress) / whole
     return Survey(terms, squares, stresses, magnitudes, blended)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from xdiffice.training.balance import together
+from xdiffice.training.balance import Extent, shares_of_shelf
 from xdiffice.training.budget import Budget
 from xdiffice.training.coupling import Seams
 from xdiffice.training.loop import Descent, Plan, minimise
@@ -33,7 +33,7 @@ def train(
     problems: Sequence[Problem],
     seams: Seams,
     neighbours: Neighbours,
-    units: Sequence[Mapping[str, float]],
+    extents: Sequence[Mapping[str, Extent]],
     first_viscosity: Callable[[np.ndarray], LogarithmAt],
     budget: Budget,
     start: np.ndarray | None = None,
@@ -48,8 +48,8 @@ def train(
         Where regions meet.
     neighbours : Neighbours
         What they have where they overlap.
-    units : sequence of mapping of str to float
-        By what residuals of every region count among those of all, see `together`.
+    extents : sequence of mapping of str to Extent
+        Where every region has residuals, see `shares_of_shelf`.
     first_viscosity : callable
         Makes a viscosity for the whole shelf, given all parameters, of which the motion is trained.
     budget : Budget
@@ -81,7 +81,7 @@ def train(
                 thetas[k, part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        return _rounds(thetas, problems, seams, neighbours, units, budget, team)
+        return _rounds(thetas, problems, seams, neighbours, extents, budget, team)
     except KeyboardInterrupt:
         budget.interrupted.set()
         return thetas, "interrupted"
@@ -112,7 +112,7 @@ def _rounds(
     problems: Sequence[Problem],
     seams: Seams,
     neighbours: Neighbours,
-    units: Sequence[Mapping[str, float]],
+    extents: Sequence[Mapping[str, Extent]],
     budget: Budget,
     team: Team,
 ) -> tuple[np.ndarray, str]:
@@ -136,10 +136,11 @@ def _rounds(
             problem.interface = target
         neighbours.stand_still([descent.theta for descent in descents])
         measured = [problem.measured for problem in problems if problem.measured]
-        shares = together(measured, units) if len(measured) == len(problems) else None
+        known = len(measured) == len(problems)
+        shares = shares_of_shelf(measured, extents) if known else [None] * len(problems)
         for k, problem in enumerate(problems):
             problem.blended = functools.partial(neighbours.blended, k)
-            problem.of_shelf = shares
+            problem.of_shelf = shares[k]
 
     def step(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair
