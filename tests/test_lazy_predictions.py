@@ -127,7 +127,9 @@ def test_a_cluster_computes_the_same(fitted, workers):
     whole = fitted.predict(raster(), variables=["viscosity"])["viscosity"]
     lazy = fitted.predict(raster(), variables=["viscosity"], chunks=35)["viscosity"]
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         Client(cluster),
     ):
         found = lazy.compute()

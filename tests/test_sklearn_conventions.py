@@ -48,6 +48,7 @@ def changed() -> dict:
         "max_iterations": 50,
         "random_state": 7,
         "progress": False,
+        "warm_start": True,
         "checkpoint": "file",
         "first_layer": "tanh",
         "width": 12,

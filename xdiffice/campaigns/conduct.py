@@ -258,7 +258,7 @@ def _client(client: Client | str | None, local: Mapping[str, Any]) -> Iterator[C
                 LocalCluster(
                     **{**local, "n_workers": workers},
                     env=_threads_of_jax(threads),
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                 ) as cluster,
                 Client(cluster, set_as_default=False) as connected,
             ):

@@ -55,8 +55,8 @@ def hardness(result: xr.Dataset, n: float = 3.0, *, viscosity: str = "viscosity"
     >>> import xarray as xr
     >>> result = xr.Dataset(
     ...     {
-    ...         "viscosity": ("x", [5e13], {"units": "Pa s"}),
-    ...         "effective_strain_rate": ("x", [1e-9], {"units": "s-1"}),
+    ...         "viscosity": ((), 5e13, {"units": "Pa s"}),
+    ...         "effective_strain_rate": ((), 1e-9, {"units": "s-1"}),
     ...     }
     ... )
     >>> print(f"{float(hardness(result)):.3g}")
