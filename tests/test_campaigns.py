@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +28,7 @@ from xdiffice import (
     campaign,
 )
 from xdiffice.campaigns.archive import Archive
+from xdiffice.campaigns.local import local_client
 from xdiffice.campaigns.runs import runs_of
 
 YEARS = np.array(["2015-07-01", "2016-07-01"], "datetime64[ns]")
@@ -109,6 +111,30 @@ def test_shelves_epochs_and_sets_each_have_a_group(client, tmp_path):
     more = quiet(more, sets, tmp_path / "all.zarr", client)
     assert list(more.table["outcome"]) == ["skipped"] * 6 + ["computed"] * 2
     assert "8 runs, 6 skipped, 2 computed" in repr(more)
+
+
+def test_local_workers_keep_to_their_cores_and_share_what_they_compile(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    with local_client(n_workers=2, threads_per_worker=1, memory_limit=None) as client:
+        found = [*client.run(lambda: dict(os.environ)).values()]
+    names = ("PJRT_NPROC", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+    assert [[one[name] for name in names] for one in found] == [["1", "67108864", "33554432"]] * 2
+    shared = {one["JAX_COMPILATION_CACHE_DIR"] for one in found}
+    assert len(shared) == 1
+    assert not Path(shared.pop()).exists()  # it was for this call
+
+
+def test_settings_of_memory_that_a_user_has_chosen_are_left_alone(monkeypatch):
+    own = {"MALLOC_TRIM_THRESHOLD_": 1 << 20}
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/somewhere")
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": own}),
+        local_client(n_workers=1, threads_per_worker=1, memory_limit=None) as client,
+    ):
+        (found,) = client.run(lambda: dict(os.environ)).values()
+    assert found["MALLOC_TRIM_THRESHOLD_"] == str(1 << 20)
+    assert "MALLOC_MMAP_THRESHOLD_" not in found
+    assert found["JAX_COMPILATION_CACHE_DIR"] == "/somewhere"
 
 
 def test_what_failed_is_told_and_tried_again(client, tmp_path):

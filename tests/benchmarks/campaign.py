@@ -1,6 +1,6 @@
 """Wall time of a campaign with one worker and with two, and whether they find the same.
 
-    python tests/benchmarks/campaign.py [--shelves 12] [--iterations 600]
+    python tests/benchmarks/campaign.py [--shelves 12] [--iterations 1500]
 
 Synthetic shelves at two times each, all of one size, with noise; every worker has one thread.
 """
@@ -36,7 +36,7 @@ def shelf_in_time(number: int) -> xr.Dataset:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shelves", type=int, default=12)
-    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--iterations", type=int, default=1500)
     arguments = parser.parse_args()
     shelves = {f"shelf_{k}": shelf_in_time(k) for k in range(arguments.shelves)}
     inverter = xdiffice.SSAViscosityInverter(max_iterations=arguments.iterations, tolerance=0.0)

@@ -14,6 +14,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from xdiffice.campaigns.archive import COMPLETE, FAILED, Archive, require_zarr
+from xdiffice.campaigns.local import local_client
 from xdiffice.campaigns.runs import runs_of
 from xdiffice.campaigns.work import Job, do
 from xdiffice.errors import CampaignInterruptedError, MissingDependencyError, OutputExistsError
@@ -238,7 +239,7 @@ def _client(client: Client | str | None, local: Mapping[str, Any]) -> Iterator[C
     import dask
 
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as error:
         raise MissingDependencyError(
             "a campaign runs on dask.distributed, which is not installed: "
@@ -252,26 +253,8 @@ def _client(client: Client | str | None, local: Mapping[str, Any]) -> Iterator[C
             with Client(client, timeout=CONNECT_SECONDS, set_as_default=False) as connected:
                 yield connected
         else:
-            threads = int(local["threads_per_worker"])
-            workers = local["n_workers"] or max(1, _cores() // threads)
-            with (
-                LocalCluster(
-                    **{**local, "n_workers": workers},
-                    env=_threads_of_jax(threads),
-                    dashboard_address="127.0.0.1:0",
-                ) as cluster,
-                Client(cluster, set_as_default=False) as connected,
-            ):
+            with local_client(**local) as connected:
                 yield connected
-
-
-def _threads_of_jax(threads: int) -> dict[str, str]:
-    """Environment of a worker in which JAX computes with so many threads; by default with all."""
-    return {"NPROC": str(threads), "PJRT_NPROC": str(threads)}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bar(n_runs: int, progress: bool) -> Any:

@@ -216,8 +216,7 @@ class Descent:
     def _run(self, search, sample, n):
         """Take up to n steps on the device; return the terms of the loss."""
         started = time.monotonic()
-        counts = (jnp.zeros((), jnp.int32) for _ in range(2))
-        search = search._replace(**dict(zip(("steps", "evaluations"), counts, strict=True)))
+        search = search._replace(steps=np.int32(0), evaluations=np.int32(0))
         first = math.isnan(self.seconds_per_step)
         with _compiling(jax.config.jax_default_device) if first else contextlib.nullcontext():
             self.search, terms = advance(self.objective, self.plan.family, search, sample, n)

@@ -186,8 +186,9 @@ def misfit_squares(
 ) -> tuple[Array, Array, Array]:
     """Weighted squares of u, v and h minus data, at every datum."""
     velocity, thickness = batch.velocity, batch.thickness
-    u, v, _ = model.data_values(theta_motion, velocity.x, velocity.y)
-    _, _, h = model.data_values(theta_motion, thickness.x, thickness.y)
+    u, v, h = model.data_values(theta_motion, *_joined(velocity, thickness))
+    n = velocity.x.shape[0]
+    u, v, h = u[:n], v[:n], h[n:]
     return (
         velocity.u_weight * (u - velocity.u) ** 2,
         velocity.v_weight * (v - velocity.v) ** 2,
@@ -226,10 +227,18 @@ def motion_at_residual_points(
 ) -> Motions:
     """Velocity and thickness where the equations are asked for, as the region has them."""
     interior, front = batch.interior, batch.front
-    return Motions(
-        model.motion_at(theta_motion, units, interior.x, interior.y, order=2),
-        model.motion_at(theta_motion, units, front.x, front.y, order=1),
-    )
+    jets = model.motion_at(theta_motion, units, *_joined(interior, front), order=2)
+    inside, edge = zip(*(_parted(jet, interior.x.shape[0]) for jet in jets), strict=True)
+    return Motions(Motion(*inside), Motion(*edge))
+
+
+def _joined(one: Any, other: Any) -> tuple[Array, Array]:
+    """Positions of two kinds of points in one: a network for both is half as much to compile."""
+    return jnp.concatenate([one.x, other.x]), jnp.concatenate([one.y, other.y])
+
+
+def _parted(jet: Jet, n: int) -> tuple[Jet, Jet]:
+    return jet.mapped(lambda part: part[:n]), jet.mapped(lambda part: part[n:])
 
 
 class Logarithms(NamedTuple):
@@ -244,10 +253,9 @@ def logarithms_at_residual_points(
 ) -> Logarithms:
     """Logarithms of the rheology's fields where the equations are asked for."""
     interior, front = batch.interior, batch.front
-    return Logarithms(
-        model.logarithms(theta_viscosity, interior.x, interior.y, order=1),
-        model.logarithms(theta_viscosity, front.x, front.y, order=0),
-    )
+    jets = model.logarithms(theta_viscosity, *_joined(interior, front), order=1)
+    inside, edge = zip(*(_parted(jet, interior.x.shape[0]) for jet in jets), strict=True)
+    return Logarithms(inside, edge)
 
 
 Residuals = tuple[tuple[Array, Array], tuple[Array, Array]]

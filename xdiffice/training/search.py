@@ -111,20 +111,29 @@ def transformation(family: Family, n: int) -> optax.GradientTransformationExtraA
     return in_blocks(scale_by_self_scaled(family), block_sizes(n))
 
 
+@functools.partial(jax.jit, static_argnames="family")
 def begin(family: Family, theta: np.ndarray) -> Search:
-    """State before the first evaluation; every array has a buffer of its own, to be donated."""
+    """State before the first evaluation; every array has a buffer of its own, to be donated.
+
+    Parameters
+    ----------
+    family : {"bfgs", "broyden"}
+        Quasi-Newton update.
+    theta : ndarray, shape (n,)
+        Where to start; an array of the host, for one of the device would be handed through.
+    """
 
     def zero(dtype=theta.dtype):
         return jnp.zeros((), dtype)
 
-    point = Point(jnp.array(theta), zero(), jnp.zeros_like(theta))
+    point = Point(jnp.asarray(theta), zero(), jnp.zeros_like(theta))
     bracket = Bracket(zero(), zero(jnp.int32), *(zero() for _ in Bracket._fields[2:]))
     return Search(
         point,
         jnp.zeros_like(theta),
         zero(),
         bracket,
-        transformation(family, theta.size).init(jnp.array(theta)),
+        transformation(family, theta.size).init(theta),
         jnp.asarray(True),
         jnp.asarray(False),
         zero(jnp.int32),
