@@ -27,6 +27,7 @@ class StubInverter:
         max_iterations: int = 1000,
         random_state: int = 0,
         progress: bool = True,
+        checkpoint: Any = None,
         variables: Any = None,
         units: Any = None,
     ):

@@ -116,9 +116,11 @@ class TestInvert:
             *("--max-iterations", "9", "--quiet", "--variable", "thickness=thickness"),
             *("--variable", "mask=m", "--units"),
         ]
-        out = tmp_path / "out.nc"
+        out, kept = tmp_path / "out.nc", tmp_path / "run.nc"
         status, text, _ = run(
-            capsys, "invert", shelf_file, "-o", out, *arguments, "x_velocity=m yr-1"
+            capsys,
+            *("invert", shelf_file, "-o", out, "--checkpoint", kept),
+            *(*arguments, "x_velocity=m yr-1"),
         )
         assert (status, text) == (0, "")
         assert stub.made[0].params == {
@@ -128,6 +130,7 @@ class TestInvert:
             "max_iterations": 9,
             "random_state": 0,
             "progress": False,
+            "checkpoint": kept,
             "variables": {"thickness": "thickness", "mask": "m"},
             "units": {"x_velocity": "m yr-1"},
         }
@@ -135,6 +138,18 @@ class TestInvert:
         assert stub.made[1].params == StubInverter(subdomains="auto").params
         jump = "jump of x_velocity between subdomains, relative to its range (rms): 0.06 %"
         assert jump in text
+
+    def test_a_checkpoint_is_no_other_file(self, capsys, tmp_path, shelf_file, stub):
+        out, before = tmp_path / "out.nc", shelf_file.read_bytes()
+        for kept, message in (
+            (shelf_file, "is an input"),
+            (out, "is an input"),
+            (tmp_path / "no" / "run.nc", "there is no directory"),
+        ):
+            status, _, err = run(capsys, "invert", shelf_file, "-o", out, "--checkpoint", kept)
+            assert (status, message in err) == (2, True)
+        assert not stub.made
+        assert shelf_file.read_bytes() == before
 
     def test_several_files(self, capsys, tmp_path, stub):
         shelf = small_shelf()

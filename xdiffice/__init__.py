@@ -13,6 +13,7 @@ from .accessor import DifficeAccessor
 from .errors import (
     AmbiguousVariableError,
     CampaignInterruptedError,
+    CheckpointWarning,
     ConvergenceError,
     CoordinateError,
     DataValuesError,
@@ -49,6 +50,7 @@ __all__ = [
     "Anisotropic",
     "Campaign",
     "CampaignInterruptedError",
+    "CheckpointWarning",
     "ConvergenceError",
     "CoordinateError",
     "DataValuesError",

@@ -112,6 +112,12 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subdomains", type=_count_or_auto, metavar="N", help="count, or auto")
     _add_reading(parser)
     _add_training(parser, seconds=None)
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE.nc",
+        help="keep the state of the training there, and go on with it if it is there",
+    )
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

@@ -51,12 +51,18 @@ def invert(arguments: argparse.Namespace) -> int:
     """Infer the viscosity of a shelf in files and write it to a file."""
     outputs = [arguments.output, *([arguments.plot] if arguments.plot else [])]
     files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
-    check_outputs(outputs, overwrite=arguments.overwrite, inputs=[f for f in files if f])
+    kept = [arguments.checkpoint] if arguments.checkpoint else []
+    inputs = [file for file in files if file]
+    check_outputs(outputs, overwrite=arguments.overwrite, inputs=[*inputs, *kept])
+    check_outputs(kept, overwrite=True, inputs=inputs)
     if arguments.plot:
         _require_matplotlib()
     velocity, thickness, mask, front = (_open(file) for file in files)
     params = _training(arguments) | _given(
-        rheology=arguments.rheology, subdomains=arguments.subdomains, **_reading(arguments)
+        rheology=arguments.rheology,
+        subdomains=arguments.subdomains,
+        checkpoint=arguments.checkpoint,
+        **_reading(arguments),
     )
     estimator = _fit(params, velocity, thickness, mask=mask, front=front)
     result = estimator.predict()

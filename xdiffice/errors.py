@@ -94,3 +94,7 @@ def raise_problems(problems: Sequence[XdifficeError]) -> None:
         raise problems[0]
     if problems:
         raise InvalidDatasetError(problems)
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written; the one before is intact, and the training goes on."""

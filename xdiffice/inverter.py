@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from xdiffice.checkpoint import Checkpoint, termination_as_interruption
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
@@ -92,8 +93,13 @@ class SSAViscosityInverter(BaseEstimator):
         regions, scales and sizes of networks, and without the first stages of the training.
     progress : bool
         Whether to show a progress bar with the terms of the loss.
-    checkpoint : None
-        Reserved for the path of a checkpoint; not in this version.
+    checkpoint : path, optional
+        netCDF file in which the state of the last stage is kept. If it is there, `fit` goes on with
+        it, and ends where an undisturbed one would have ended, bit for bit where iterations are
+        counted; ``max_seconds`` counts what was spent before. With a larger ``max_iterations``
+        a training that has ended goes on.
+    checkpoint_seconds : float
+        Time between two checkpoints; more where writing takes more than a twentieth of it.
     width, depth : int
         Units of a hidden layer, and number of hidden layers, of the network for velocity and
         thickness; that of the viscosity has two thirds of the width. This and what is None below
@@ -192,7 +198,8 @@ class SSAViscosityInverter(BaseEstimator):
         random_state: Any = 0,
         warm_start: bool = False,
         progress: bool = True,
-        checkpoint: None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
         width: int | None = None,
         depth: int = 4,
         first_layer: Literal["sine", "tanh"] = "sine",
@@ -227,6 +234,7 @@ class SSAViscosityInverter(BaseEstimator):
         self.warm_start = warm_start
         self.progress = progress
         self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.width = width
         self.depth = depth
         self.first_layer = first_layer
@@ -278,6 +286,8 @@ class SSAViscosityInverter(BaseEstimator):
         ------
         ParameterError
             A constructor parameter has a value that it cannot have.
+        FileFormatError
+            There is a file with the name of the checkpoint that is none.
         XdifficeError
             The data cannot be used; see `xdiffice.observations.gather.gather`.
         """
@@ -307,6 +317,11 @@ class SSAViscosityInverter(BaseEstimator):
         choices = choose(self, shelf, partition.n, earlier and self.choices_)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
+        checkpoint = (
+            None
+            if self.checkpoint is None
+            else Checkpoint(self.checkpoint, self.checkpoint_seconds)
+        )
         model = make_model(self, choices, shelf.scales)
         if earlier and model != earlier.model:
             raise ParameterError(
@@ -325,7 +340,7 @@ class SSAViscosityInverter(BaseEstimator):
             return first_viscosity(fitted(thetas), observations.front, motion_error)
 
         try:
-            with full_precision(self.dtype):
+            with full_precision(self.dtype), termination_as_interruption():
                 problems = make_problems(self, choices, parts, recorder, rng)
                 seams = make_seams(partition, parts, model.rheology)
                 neighbours = Neighbours(partition.window, of_regions, model)
@@ -337,6 +352,7 @@ class SSAViscosityInverter(BaseEstimator):
                     first,
                     budget,
                     earlier and earlier.theta,
+                    checkpoint,
                 )
         finally:
             recorder.close()

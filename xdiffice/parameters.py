@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from textwrap import shorten
@@ -101,7 +102,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "warm_start": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
     "progress": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
-    "checkpoint": _one_of(None),
+    "checkpoint": _or_none(
+        lambda value: isinstance(value, str | os.PathLike), "must be the path of a file"
+    ),
+    "checkpoint_seconds": _NOT_NEGATIVE,
     "width": _or_none(*_whole(2)),
     "depth": _whole(2),
     "first_layer": _one_of("sine", "tanh"),

@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -221,6 +222,8 @@ def configuration(estimator: SSAViscosityInverter) -> dict[str, Any]:
         parameters["subdomains"] = PARTITION
     if isinstance(parameters["random_state"], np.random.RandomState):
         parameters["random_state"] = SEEDED_OUTSIDE
+    if parameters["checkpoint"] is not None:
+        parameters["checkpoint"] = os.fspath(parameters["checkpoint"])
     given = parameters["rheology"]
     if isinstance(given, Rheology):
         kind = type(given)

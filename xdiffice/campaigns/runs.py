@@ -138,6 +138,11 @@ def runs_of(
                 f"inverter {label!r} is a {type(one).__name__}, not an SSAViscosityInverter"
             )
         check_parameters(one)
+        if one.checkpoint is not None:
+            raise ParameterError(
+                f"checkpoint={one.checkpoint!r} is one file, and a campaign has many runs: leave it"
+                " None; runs that were lost are done again"
+            )
         if not isinstance(one.random_state, int | np.integer):
             raise ParameterError(
                 f"random_state={one.random_state!r}: runs are repeatable with a whole number only"

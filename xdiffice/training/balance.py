@@ -49,6 +49,15 @@ class Balance:
         self.curbs = Curbs()
         self._learned = 0  # samples
 
+    def state(self) -> dict[str, Any]:
+        """Return what was learned, as `restore` takes it."""
+        return {"factors": self.factors, "curbs": [*map(float, self.curbs)], "n": self._learned}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what another balance has learned."""
+        self.factors = {name: float(state["factors"][name]) for name in self.factors}
+        self.curbs, self._learned = Curbs(*state["curbs"]), int(state["n"])
+
     def learn(
         self,
         terms: Terms,

@@ -58,6 +58,16 @@ class Recorder:
         """Keep a sentence about something unusual."""
         self.notes.append(f"iteration {self.rows[-1]['iteration'] if self.rows else 0}: {text}")
 
+    def state(self) -> dict[str, Any]:
+        """Return rows and notes, as `restore` takes them."""
+        return {"rows": self.rows, "notes": self.notes}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with the rows and notes of an earlier training, the bar with its iterations."""
+        self.rows, self.notes = list(state["rows"]), list(state["notes"])
+        if self.rows:
+            self.advance(self.rows[-1]["iteration"])
+
     def close(self) -> None:
         """End the bar."""
         self._bar.close()
@@ -99,6 +109,11 @@ class _OfRegion(Recorder):
     def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
         super().record(stage, budget, loss, terms)
         self._whole.rows.append(self.rows[-1] | {"region": self._region})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self._whole.rows += [row | {"region": self._region} for row in self.rows]
+        self._whole.notes += [f"region {self._region}: {note}" for note in self.notes]
 
     def advance(self, iterations: int) -> None:
         if self._region == 0:

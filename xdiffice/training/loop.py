@@ -28,6 +28,7 @@ from xdiffice.training.search import advance, begin
 SECONDS_PER_CALL = 1.0  # between two looks at the clock: Ctrl-C and the budget act this soon
 MAX_RESTARTS = 3  # without progress in between
 AVERAGED = 10  # samples, the parameters of which are averaged in the end
+COUNTS = ("samples_since", "restarts", "done", "stop_reason")  # of the state of a `Descent`
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,47 @@ class Descent:
         self.seconds_per_step = math.nan
         self.started = time.monotonic()
         self.stop_reason: str | None = None
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return numbers and arrays from which `restore` goes on as if nothing had happened."""
+        # Which of the parameters are the same ones matters: they are evaluated once.
+        kept = {id(theta): theta for theta in self._thetas() if theta is not None}
+        order = {key: k for k, key in enumerate(kept)}
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in COUNTS}
+        numbers["thetas"] = [order.get(id(theta), -1) for theta in self._thetas()]
+        leaves = jax.tree.leaves(self.search)
+        arrays = {f"search_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
+        return numbers, arrays | {"thetas": np.stack([*kept.values()])}
+
+    def restore(self, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Take over what `state` returned, be it of another process.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is of something else.
+        """
+        leaves, structure = jax.tree.flatten(self.search)
+        given = [arrays[f"search_{k}"] for k in range(len(leaves))]
+        for own, other in zip(leaves, given, strict=True):
+            if own.shape != other.shape or own.dtype != other.dtype:
+                raise ValueError(f"{other.dtype} of {other.shape}, not {own.dtype} of {own.shape}")
+        # The same array for the same number.
+        rows = [np.array(row) for row in arrays["thetas"]]
+        current, best, milestone, *recent = numbers["thetas"]
+        self.theta, self.best_theta = rows[current], rows[best]
+        self.milestone_theta = None if milestone < 0 else rows[milestone]
+        self.recent = deque((rows[k] for k in recent), maxlen=AVERAGED)
+        self.search = jax.tree.unflatten(structure, [jnp.array(leaf) for leaf in given])
+        for name in COUNTS:
+            setattr(self, name, numbers[name])
+        if self.stop_reason == "max_seconds" or (
+            self.stop_reason == "max_iterations" and self.done < self.plan.iterations
+        ):
+            self.stop_reason = None  # there is more to spend now
+
+    def _thetas(self) -> list[np.ndarray | None]:
+        return [self.theta, self.best_theta, self.milestone_theta, *self.recent]
 
     def judge(self, sample) -> bool:
         """Compare with earlier parameters on a fresh sample, record it, keep the best.

@@ -126,7 +126,7 @@ class Problem:
         self.points = along_curve(points)
         self.interface: InterfaceBatch | None = None
         self.blended: Callable[[Batch], Batch] | None = None
-        self.measured: tuple[dict[str, jax.Array], dict[str, jax.Array]] | None = None
+        self.measured: tuple[dict[str, Any], dict[str, Any]] | None = None
         self.of_shelf: dict[str, float] | None = None
         self._balance = Balance()
 
@@ -141,6 +141,23 @@ class Problem:
         interior = self.points.interior
         first = tuple(log.astype(interior.x.dtype) for log in logarithms(interior.x, interior.y))
         self.points = self.points._replace(interior=interior._replace(first=first))
+
+    def state(self) -> dict[str, Any]:
+        """Return what changes from sample to sample, as `restore` takes it."""
+        measured = self.measured and [
+            {name: float(value) for name, value in part.items()} for part in self.measured
+        ]
+        return {
+            "rng": self.rng.bit_generator.state,
+            "balance": self._balance.state(),
+            "measured": measured,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with the samples that would have come next."""
+        self.rng.bit_generator.state = state["rng"]
+        self._balance.restore(state["balance"])
+        self.measured = state["measured"] and tuple(state["measured"])
 
     def balanced_sample(self, theta: np.ndarray) -> Sample:
         """Draw points for everything at once, with weights that follow from the residuals."""

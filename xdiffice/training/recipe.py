@@ -23,6 +23,7 @@ from xdiffice.training.loop import Descent, Plan, minimise
 from xdiffice.training.neighbours import Neighbours
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity
 from xdiffice.training.problem import Problem, Recipe
+from xdiffice.training.snapshot import Keeper, Snapshots
 from xdiffice.training.team import Team
 
 LogarithmAt = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
@@ -37,6 +38,7 @@ def train(
     first_viscosity: Callable[[np.ndarray], LogarithmAt],
     budget: Budget,
     start: np.ndarray | None = None,
+    keeper: Keeper | None = None,
 ) -> tuple[np.ndarray, str]:
     """Train the networks of all regions, from scratch or from earlier parameters.
 
@@ -56,6 +58,8 @@ def train(
         Limits; iterations are those of every region.
     start : ndarray, shape (n_regions, model.n_parameters), optional
         Parameters of an earlier training, with the same scales: the last stage is all there is.
+    keeper : Keeper, optional
+        Keeps snapshots of the last stage, and may have one to begin with.
 
     Returns
     -------
@@ -71,17 +75,27 @@ def train(
     thetas = thetas.astype(recipe.dtype)
     n_motion = model.split(thetas[0])[0].size
     stages = ((FitMotion(model), slice(0, n_motion)), (FitViscosity(model), slice(n_motion, None)))
+    snapshots = Snapshots(keeper, problems)
+
+    def know() -> None:
+        """Let all regions know a first viscosity."""
+        if snapshots.known is not None:
+            logarithms = first_viscosity(snapshots.known)
+            for k, problem in enumerate(problems):
+                problem.know(functools.partial(logarithms, k))
+
     try:
-        for objective, part in stages if start is None else ():
+        if snapshots.earlier:
+            know()
+        for objective, part in stages if start is None and not snapshots.earlier else ():
             if isinstance(objective, FitViscosity):
-                logarithms = first_viscosity(thetas)
-                for k, problem in enumerate(problems):
-                    problem.know(functools.partial(logarithms, k))
+                snapshots.known = thetas.copy()
+                know()
             for k, theta in enumerate(_early(objective, thetas[:, part], problems, budget, team)):
                 thetas[k, part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        return _rounds(thetas, problems, seams, neighbours, extents, budget, team)
+        return _rounds(thetas, problems, seams, neighbours, extents, budget, team, snapshots)
     except KeyboardInterrupt:
         budget.interrupted.set()
         return thetas, "interrupted"
@@ -115,9 +129,11 @@ def _rounds(
     extents: Sequence[Mapping[str, Extent]],
     budget: Budget,
     team: Team,
+    snapshots: Snapshots,
 ) -> tuple[np.ndarray, str]:
     """Make rounds of all regions, until every one has stopped."""
     model, recipe = problems[0].model, problems[0].recipe
+    snapshots.rewind(budget)
     parts = [budget.part(1.0) for _ in problems]
     # Regions have a device each; one region has all of them.
     objective = FitAll(model, len(jax.local_devices()) if len(problems) == 1 else 1)
@@ -151,7 +167,7 @@ def _rounds(
         if descent.stop_reason != "not_finite":
             descent.conclude(problem.balanced_sample(descent.theta))
 
-    last = "interrupted"
+    last = snapshots.put_back(descents, parts) or "interrupted"
     try:
         while going := [pair for pair in pairs if pair[0].stop_reason is None]:
             meet()
@@ -159,6 +175,8 @@ def _rounds(
             if budget.interrupted.is_set():
                 raise KeyboardInterrupt
             last = next((d.stop_reason for d, _ in going if d.stop_reason), last)
+            ended = all(descent.stop_reason for descent in descents)
+            snapshots.offer(descents, parts, budget, last, ended=ended)
         meet()
         team.map(conclude, pairs)
         if budget.interrupted.is_set():
