@@ -27,7 +27,7 @@ INVERTER = RESULTS | {
     "subdomains",
     "choices",
 }
-DOORS = {"errors", "inverter", "observations", "results"}
+DOORS = {"errors", "forward_check", "inverter", "observations", "results"}
 ALLOWED = {
     "errors": set(),
     "observations": {"errors", "physics.constants"},
@@ -52,6 +52,7 @@ ALLOWED = {
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),
+    "forward_check": {"", "errors", "observations", "physics", "results", "synthetic"},
     "checkpoint": {"", "errors", "results", "training"},
     "inverter": INVERTER | {"checkpoint", "storage"},
     "storage": INVERTER | {"inverter"},

@@ -217,6 +217,15 @@ class DifficeAccessor:
 
         return flow_exponent(self._dataset, where, **kwargs)
 
+    def forward_check(self, result: xr.Dataset, **kwargs: Any) -> xr.Dataset:
+        """Velocity that an inferred viscosity causes; see `xdiffice.forward_check.forward_check`.
+
+        This Dataset is what was observed, `result` a prediction.
+        """
+        from .forward_check import forward_check
+
+        return forward_check(self._dataset, result, **kwargs)
+
     def plot(self, truth: xr.Dataset | xr.DataArray | None = None, **kwargs: Any) -> Figure:
         """Draw a result of `invert`; see `xdiffice.results.plotting.plot_result`."""
         from .results.plotting import plot_result

@@ -160,10 +160,8 @@ def _front_edges(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
             f"front(x, y) returned shape {is_front.shape} for {edges.size} boundary edges."
         )
     is_front = is_front.astype(bool)
-    inner = mesh.f2t[:, mesh.f2t[1] >= 0]
-    n_cells = mesh.t.shape[1]
-    graph = coo_matrix((np.ones(inner.shape[1]), tuple(inner)), shape=(n_cells, n_cells))
-    n_pieces, piece = connected_components(graph, directed=False)
+    piece = pieces(mesh)
+    n_pieces = piece.max() + 1
     held = np.unique(piece[mesh.f2t[0, edges[~is_front]]])
     loose = np.setdiff1d(np.arange(n_pieces), held)
     if loose.size:
@@ -174,3 +172,11 @@ def _front_edges(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
             "determined. Leave them out of the domain or change front."
         )
     return edges[is_front]
+
+
+def pieces(mesh: MeshTri) -> np.ndarray:
+    """Return the number of the connected piece that each triangle belongs to."""
+    inner = mesh.f2t[:, mesh.f2t[1] >= 0]
+    n_cells = mesh.t.shape[1]
+    graph = coo_matrix((np.ones(inner.shape[1]), tuple(inner)), shape=(n_cells, n_cells))
+    return connected_components(graph, directed=False)[1]

@@ -72,6 +72,12 @@ def edge_midpoints(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
     return mesh.p[:, mesh.facets[:, edges]].mean(axis=1)
 
 
+def edge_normals(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
+    """Outward unit normals of boundary edges, shape (2, number of edges)."""
+    start, end = mesh.p[:, mesh.facets[0, edges]], mesh.p[:, mesh.facets[1, edges]]
+    return _outward(mesh, edges, start, end)
+
+
 def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> FrontPoints:
     """Place points on boundary edges, evenly and at most `spacing` apart, with outward normals.
 
@@ -93,9 +99,7 @@ def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> FrontPoint
     start, end = mesh.p[:, nodes[0]], mesh.p[:, nodes[1]]
     along = end - start
     length = np.hypot(*along)
-    normal = np.stack([along[1], -along[0]]) / length
-    inward = mesh.p[:, mesh.t[:, mesh.f2t[0, edges[order]]]].mean(axis=1) - start
-    normal *= np.where((normal * inward).sum(axis=0) > 0, -1.0, 1.0)
+    normal = _outward(mesh, edges[order], start, end)
 
     counts = np.maximum(np.ceil(length / spacing - 1e-9).astype(int), 1)
     edge = np.repeat(np.arange(counts.size), counts)
@@ -103,6 +107,14 @@ def front_points(mesh: MeshTri, edges: np.ndarray, spacing: float) -> FrontPoint
     x, y = start[:, edge] + (rank + 0.5) / counts[edge] * along[:, edge]
     n_x, n_y = normal[:, edge] + 0.0  # without negative zeros
     return FrontPoints(x, y, n_x, n_y)
+
+
+def _outward(mesh: MeshTri, edges: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return outward unit normals of boundary edges between two ends each."""
+    along = end - start
+    normal = np.stack([along[1], -along[0]]) / np.hypot(*along)
+    inward = mesh.p[:, mesh.t[:, mesh.f2t[0, edges]]].mean(axis=1) - start
+    return normal * np.where((normal * inward).sum(axis=0) > 0, -1.0, 1.0)
 
 
 def _chained(edges: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
