@@ -137,3 +137,21 @@ def test_what_cannot_be_is_said():
         flow_exponent(ice, confidence=1.5)
     with pytest.raises(xdiffice.InputTypeError, match="where is a DataArray"):
         flow_exponent(ice, ice["x"].values > 0)
+
+
+@pytest.mark.slow
+def test_the_law_of_a_synthetic_glen_shelf_is_recovered_by_an_inversion():
+    def varying(x, y):
+        return 1.2e8 * np.exp(0.35 * x / 80e3 - 0.2 * (y / 25e3) ** 2)
+
+    shelf = xdiffice.synthetic.confined_shelf((80, 128), glen=(varying, 3.0))
+    inverter = xdiffice.SSAViscosityInverter(max_iterations=6000, tolerance=0.0, progress=False)
+    result = inverter.fit(shelf).predict()
+    x, y = np.meshgrid(shelf["x"], shelf["y"])
+    truth = varying(x, y)
+    difference = result.diffice.hardness() - truth
+    assert float(np.sqrt((difference**2).mean() / (truth**2).mean())) <= 0.02
+    found = result.diffice.flow_exponent()
+    assert abs(float(found["exponent"]) - 3) <= 0.1
+    low, high = found["exponent_interval"].values
+    assert low < 3 < high
