@@ -160,9 +160,13 @@ CHANGES: list[Callable] = [
 def hostile(draw: st.DrawFn) -> xr.Dataset:
     """Damage a good shelf, once or several times; what cannot be done to it is left out."""
     ds = SHELF.copy(deep=True)
-    for change in draw(st.lists(st.sampled_from(CHANGES), min_size=0, max_size=3)):
+    changes = draw(st.lists(st.sampled_from([shaped, typed]), max_size=2))
+    changes += draw(st.lists(st.sampled_from(CHANGES), max_size=2))
+    for change in changes:
         try:
-            ds = change(draw, ds)
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ds = change(draw, ds)
         except (KeyError, ValueError, TypeError, IndexError, OverflowError):
             continue
     return ds

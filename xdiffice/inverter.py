@@ -20,21 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from xdiffice.checkpoint import Checkpoint, termination_as_interruption
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
-from xdiffice.first_viscosity import first_viscosity
-from xdiffice.model.precision import Precision, full_precision
+from xdiffice.inversion import Inversion
+from xdiffice.model.precision import Precision
 from xdiffice.observations.gather import gather
 from xdiffice.parameters import check_parameters
-from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.rheology import Rheology
-from xdiffice.preparation import (
-    Part,
-    choose,
-    make_model,
-    make_problems,
-    make_seams,
-    residual_extents,
-    velocity_error,
-)
 from xdiffice.results.diagnostics import (
     jumps,
     misfit,
@@ -46,11 +36,8 @@ from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.predictions import Predictor
 from xdiffice.results.template import Chunks
-from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.training.neighbours import Neighbours
-from xdiffice.training.recipe import LogarithmAt, train
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
 
@@ -302,68 +289,25 @@ class SSAViscosityInverter(BaseEstimator):
             variables=self.variables,
             units=self.units,
         )
-        constants = self._constants()
-        earlier = getattr(self, "model_", None) if self.warm_start else None
-        shelf = Part(observations, constants, earlier and earlier.scales)
-        if earlier is None:
-            partition = partition_of(self.subdomains, observations, shelf)
-        else:
-            partition = earlier.partition
-        own_scales = earlier.region_scales if earlier else [None] * partition.n
-        parts = [
-            Part(one, constants, scales)
-            for one, scales in zip(split(observations, partition), own_scales, strict=True)
-        ]
-        choices = choose(self, shelf, partition.n, earlier and self.choices_)
+        earlier = (self.model_, self.choices_) if self.warm_start and self._is_fitted() else None
+        inversion = Inversion(self, observations, earlier)
         known_end = budget.max_iterations if self.max_seconds is None else self.max_iterations
         recorder = Recorder(progress=self.progress, total=known_end)
-        checkpoint = (
-            None
-            if self.checkpoint is None
-            else Checkpoint(self.checkpoint, self.checkpoint_seconds)
-        )
-        model = make_model(self, choices, shelf.scales)
-        if earlier and model != earlier.model:
-            raise ParameterError(
-                "warm_start=True: networks or rheology are not those of the fit before; set them "
-                "back, or set warm_start=False"
-            )
-        of_regions = tuple(part.scales for part in parts)
-        motion_error = velocity_error(shelf, model, partition.n)
-
-        def fitted(thetas: np.ndarray) -> FittedModel:
-            return FittedModel(
-                model, thetas.astype(np.float64), shelf.scales, of_regions, partition
-            )
-
-        def first(thetas: np.ndarray) -> LogarithmAt:
-            return first_viscosity(fitted(thetas), observations.front, motion_error)
-
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self.checkpoint_seconds)
         try:
-            with full_precision(self.dtype), termination_as_interruption():
-                problems = make_problems(self, choices, parts, recorder, rng)
-                seams = make_seams(partition, parts, model.rheology)
-                neighbours = Neighbours(partition.window, of_regions, model)
-                thetas, self.stop_reason_ = train(
-                    problems,
-                    seams,
-                    neighbours,
-                    residual_extents(parts),
-                    first,
-                    budget,
-                    earlier and earlier.theta,
-                    checkpoint,
-                )
+            with termination_as_interruption():
+                fitted, self.stop_reason_ = inversion.train(budget, recorder, rng, checkpoint)
         finally:
             recorder.close()
-        self.model_ = fitted(thetas)
-        self.scales_ = shelf.scales
-        self.choices_: Choices = choices
+        self.choices_: Choices = inversion.choices
         self.history_ = recorder.to_dataset()
         self.n_iter_ = budget.iterations
-        self.misfit_ = misfit(self.model_, observations)
-        error = strain_rate_error(self.model_, observations, self.misfit_)
-        self.model_ = replace(self.model_, strain_rate_error=error)
+        self.misfit_ = misfit(fitted, observations)
+        error = strain_rate_error(fitted, observations, self.misfit_)
+        self.model_: FittedModel = replace(fitted, strain_rate_error=error)
+        self.scales_ = fitted.scales
         self.residual_ = relative_residuals(self.model_, observations)
         self.jump_ = jumps(self.model_, observations)
         self.notes_ = observations.notes
@@ -481,10 +425,8 @@ class SSAViscosityInverter(BaseEstimator):
             iterations = DEFAULT_ITERATIONS if self.max_seconds is None else sys.maxsize
         return Budget(self.max_seconds, iterations)
 
-    def _constants(self) -> PhysicalConstants:
-        return PhysicalConstants(
-            float(self.ice_density), float(self.sea_water_density), float(self.gravity)
-        )
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "model_")
 
     def _wanted(self, variables: Sequence[str] | None) -> tuple[str, ...]:
         known = self.model_.variables

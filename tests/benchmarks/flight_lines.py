@@ -21,7 +21,7 @@ from scipy.interpolate import griddata
 from shelves import shelf_from
 
 import xdiffice
-from xdiffice.observations.survey import survey
+from xdiffice.observations.survey import load, search_shelf
 
 
 def flown(
@@ -40,7 +40,9 @@ def flown(
     seed : int
         Decides the noise.
     """
-    field = survey(shelf).fields["thickness"]
+    found = search_shelf(shelf)
+    load(found)
+    field = found.fields["thickness"]
     grid, h = field.grid, field.si
     x = np.arange(grid.x.min() + apart / 2, grid.x.max(), apart)
     y = np.arange(grid.y.min(), grid.y.max(), step)

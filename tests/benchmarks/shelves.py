@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 import xdiffice
-from xdiffice.observations.survey import survey
+from xdiffice.observations.survey import load, search_shelf
 
 
 def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
@@ -85,7 +85,8 @@ def hold_out(
         The shelf without the blocks, what was in them, by role, and a mask of the whole shelf: the
         ice is known to float where its velocity is left out.
     """
-    found = survey(shelf)
+    found = search_shelf(shelf)
+    load(found)
     blocks = {}
     for role in ("x_velocity", "y_velocity", "thickness"):
         x, y = found.fields[role].grid.points()

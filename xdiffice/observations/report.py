@@ -18,7 +18,7 @@ from xdiffice.observations.axes import point_spacing
 from xdiffice.observations.gather import observations_from
 from xdiffice.observations.points import Observations
 from xdiffice.observations.products import product_of
-from xdiffice.observations.survey import Field, Survey, survey
+from xdiffice.observations.survey import Field, Survey, load, search_shelf
 from xdiffice.observations.variables import FRONT_ROLES, SHELF_ROLES, Explicit
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 
@@ -183,7 +183,8 @@ def report(
     found = Survey()
     observations = None
     try:
-        found = survey(dataset, thickness, mask, front, variables, units)
+        found = search_shelf(dataset, thickness, mask, front, variables, units)
+        load(found)
         observations = observations_from(found)
     except Exception as error:  # a report of what is wrong must not itself go wrong
         found.problem(XdifficeError(f"the Dataset cannot be read: {type(error).__name__}: {error}"))

@@ -137,23 +137,6 @@ class Survey:
         return found if len(found) == len(roles) and all(one.usable for one in found) else None
 
 
-def survey(
-    dataset: xr.Dataset,
-    thickness: Source = None,
-    mask: Source = None,
-    front: Source = None,
-    variables: Explicit | None = None,
-    units: Mapping[str, str] | None = None,
-) -> Survey:
-    """Find and load what the inversion needs; parameters as in `gather`.
-
-    Lazy arrays are computed together, once. Nothing is raised: see `Survey.problems`.
-    """
-    result = search_shelf(dataset, thickness, mask, front, variables, units)
-    load(result)
-    return result
-
-
 def search_shelf(
     dataset: xr.Dataset,
     thickness: Source = None,
@@ -162,7 +145,10 @@ def search_shelf(
     variables: Explicit | None = None,
     units: Mapping[str, str] | None = None,
 ) -> Survey:
-    """Find what the inversion needs, the calving front with it; parameters as in `gather`."""
+    """Find what the inversion needs, the calving front with it; parameters as in `gather`.
+
+    Nothing is loaded, see `load`, and nothing raised: see `Survey.problems`.
+    """
     result = search(dataset, thickness, mask, front, variables, units)
     missing = [role for role in FRONT_ROLES if role in result.absent]
     if missing:

@@ -1,0 +1,142 @@
+"""One shelf, divided into regions and made nondimensional, and how its networks are trained.
+
+Takes an estimator's parameters and observations, hands on a `FittedModel`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xdiffice.choices import Choices
+from xdiffice.errors import ParameterError
+from xdiffice.first_viscosity import first_viscosity
+from xdiffice.model.precision import full_precision
+from xdiffice.observations.points import Observations
+from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.preparation import (
+    Part,
+    choose,
+    make_model,
+    make_problems,
+    make_seams,
+    residual_extents,
+    velocity_error,
+)
+from xdiffice.results.evaluate import FittedModel
+from xdiffice.subdomains import partition_of, split
+from xdiffice.training.budget import Budget
+from xdiffice.training.history import Recorder
+from xdiffice.training.neighbours import Neighbours
+from xdiffice.training.recipe import LogarithmAt, train
+from xdiffice.training.snapshot import Keeper
+
+
+class Inversion:
+    """What an estimator makes of one shelf before anything is trained.
+
+    Parameters
+    ----------
+    estimator : SSAViscosityInverter
+        Its parameters.
+    observations : Observations
+        The shelf.
+    earlier : tuple of FittedModel and Choices, optional
+        A fit of the same shelf at another time, from which this one starts: its regions, scales
+        and sizes are kept.
+
+    Attributes
+    ----------
+    choices : Choices
+        Sizes of networks and samples.
+
+    Raises
+    ------
+    ParameterError
+        Networks or rheology are not those of the earlier fit.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        observations: Observations,
+        earlier: tuple[FittedModel, Choices] | None = None,
+    ):
+        constants = PhysicalConstants(
+            float(estimator.ice_density),
+            float(estimator.sea_water_density),
+            float(estimator.gravity),
+        )
+        model, choices = earlier or (None, None)
+        self._estimator, self._observations = estimator, observations
+        self._shelf = shelf = Part(observations, constants, model.scales if model else None)
+        self._partition = (
+            model.partition if model else partition_of(estimator.subdomains, observations, shelf)
+        )
+        n = self._partition.n
+        own_scales = model.region_scales if model else [None] * n
+        self._parts = [
+            Part(one, constants, scales)
+            for one, scales in zip(split(observations, self._partition), own_scales, strict=True)
+        ]
+        self.choices = choose(estimator, shelf, n, choices)
+        self._model = make_model(estimator, self.choices, shelf.scales)
+        if model and self._model != model.model:
+            raise ParameterError(
+                "warm_start=True: networks or rheology are not those of the fit before; set them "
+                "back, or set warm_start=False"
+            )
+        self._start = model.theta if model else None
+        self._region_scales = tuple(part.scales for part in self._parts)
+
+    def train(
+        self,
+        budget: Budget,
+        recorder: Recorder,
+        rng: np.random.Generator,
+        keeper: Keeper | None = None,
+    ) -> tuple[FittedModel, str]:
+        """Train the networks of all regions.
+
+        Parameters
+        ----------
+        budget : Budget
+            Limits; what was spent is counted there.
+        recorder : Recorder
+            Receives the history.
+        rng : numpy.random.Generator
+            Decides about initial parameters and samples.
+        keeper : Keeper, optional
+            Keeps snapshots, and may have one to begin with.
+
+        Returns
+        -------
+        FittedModel, and why the training ended
+        """
+        motion_error = velocity_error(self._shelf, self._model, self._partition.n)
+
+        def first(thetas: np.ndarray) -> LogarithmAt:
+            return first_viscosity(self._fitted(thetas), self._observations.front, motion_error)
+
+        with full_precision(self._estimator.dtype):
+            thetas, stop_reason = train(
+                make_problems(self._estimator, self.choices, self._parts, recorder, rng),
+                make_seams(self._partition, self._parts, self._model.rheology),
+                Neighbours(self._partition.window, self._region_scales, self._model),
+                residual_extents(self._parts),
+                first,
+                budget,
+                self._start,
+                keeper,
+            )
+        return self._fitted(thetas), stop_reason
+
+    def _fitted(self, thetas: np.ndarray) -> FittedModel:
+        return FittedModel(
+            self._model,
+            thetas.astype(np.float64),
+            self._shelf.scales,
+            self._region_scales,
+            self._partition,
+        )
