@@ -202,6 +202,13 @@ def thickness_zero(ds):
     return changed(ds, "thickness", 0 * ds.thickness)
 
 
+@case(DataValuesError, "'thickness' has 3 values beyond 1e+18, such as 9.96921e+36: where this")
+def fill_values_that_no_attribute_tells(ds):
+    values = ds.thickness.values.copy()
+    values[0, :3] = 9.96921e36
+    return changed(ds, "thickness", values)
+
+
 @case(DataValuesError, "'thickness' has 2 infinite values")
 def infinite(ds):
     values = ds.thickness.values.copy()

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from xdiffice.errors import CoordinateError, UnitsError
+from xdiffice.errors import CoordinateError, DataValuesError, UnitsError
 from xdiffice.observations.projection import is_metric, mapping_of
 from xdiffice.observations.units import factor, units_of
-from xdiffice.observations.values import count
+from xdiffice.observations.values import check_magnitude, count
 
 Kind = Literal["raster", "points", "curvilinear"]
 
@@ -187,10 +187,10 @@ def load_grid(axes: Axes, x_values: np.ndarray, y_values: np.ndarray) -> Grid:
             )
         # int32 squares overflow and float32 resolves 0.25 m only: float64 before any arithmetic.
         values = values.astype(np.float64) * axes.factor
-        if np.isinf(values).any():
-            raise CoordinateError(
-                f"coordinate {name!r} has {np.isinf(values).sum()} infinite values"
-            )
+        try:
+            check_magnitude(values, name)
+        except DataValuesError as error:
+            raise CoordinateError(f"coordinate {error}") from error
         if axes.kind == "raster":
             _check_raster_axis(name, values)
         converted.append(values)

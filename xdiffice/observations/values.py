@@ -13,6 +13,9 @@ import xarray as xr
 
 from xdiffice.errors import DataValuesError
 
+LARGEST = 1e18
+"""Fill values that no attribute tells are beyond it: 1e20, 9.97e36, the least 64-bit integer."""
+
 
 def squeeze(array: xr.DataArray, dims: Sequence[str]) -> xr.DataArray:
     """Drop dims of size 1 that are not horizontal, and transpose the others to `dims`.
@@ -54,7 +57,7 @@ def decode(values: np.ndarray, attrs: Mapping, name: str, *, boolean: bool = Fal
     Raises
     ------
     DataValuesError
-        If the values are not real numbers, or infinite.
+        If the values are not real numbers, infinite, or beyond `LARGEST`.
     """
     values = np.asarray(values)
     if values.dtype.kind not in ("biuf" if boolean else "iuf"):
@@ -65,19 +68,39 @@ def decode(values: np.ndarray, attrs: Mapping, name: str, *, boolean: bool = Fal
     for key in ("_FillValue", "missing_value"):
         for fill in np.atleast_1d(attrs.get(key, [])):
             result[_equals(values, np.asarray(fill))] = np.nan
-    infinite = int(np.isinf(result).sum())
-    if infinite:
-        raise DataValuesError(
-            f"{name!r} has {count(infinite, 'infinite value')}; "
-            "replace them by NaN where they mean missing"
-        )
     try:
         scale, offset = float(attrs.get("scale_factor", 1.0)), float(attrs.get("add_offset", 0.0))
     except (TypeError, ValueError) as error:
         raise DataValuesError(
             f"scale_factor or add_offset of {name!r} is no number: {error}"
         ) from error
-    return result * scale + offset
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = result * scale + offset
+    check_magnitude(result, name)
+    return result
+
+
+def check_magnitude(values: np.ndarray, name: str) -> None:
+    """Refuse numbers that no position, length or speed has in any unit.
+
+    Raises
+    ------
+    DataValuesError
+        Infinite values, or some beyond `LARGEST`.
+    """
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise DataValuesError(
+            f"{name!r} has {count(infinite, 'infinite value')}; "
+            "replace them by NaN where they mean missing"
+        )
+    beyond = np.abs(values) > LARGEST
+    if beyond.any():
+        raise DataValuesError(
+            f"{name!r} has {count(int(beyond.sum()), 'value')} beyond {LARGEST:g}, such as "
+            f"{values[beyond].flat[0]:g}: where this means missing, replace it by NaN or set the "
+            "attribute _FillValue"
+        )
 
 
 def _equals(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
