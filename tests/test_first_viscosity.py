@@ -9,7 +9,7 @@ import pytest
 from small_fits import inverter
 
 import xdiffice
-import xdiffice.inverter
+import xdiffice.inversion
 from xdiffice.errors import XdifficeError
 from xdiffice.first_viscosity import NODES_OF_A_REGION, coarsened, first_viscosity
 
@@ -27,7 +27,7 @@ def beginning(monkeypatch, shelf, **parameters):
         found["at"] = first_viscosity(fitted, front, velocity_error)
         raise EnoughError
 
-    monkeypatch.setattr(xdiffice.inverter, "first_viscosity", noted)
+    monkeypatch.setattr(xdiffice.inversion, "first_viscosity", noted)
     with pytest.raises(EnoughError):
         inverter(max_iterations=1000, **parameters).fit(shelf)
     return found["model"], found["at"]
