@@ -412,7 +412,7 @@ class SSAViscosityInverter(BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ParameterError
-            The data had coordinates that no file can hold, such as a MultiIndex.
+            The data had coordinates or attributes that no file can hold, such as Python objects.
         """
         from xdiffice.storage import save
 
