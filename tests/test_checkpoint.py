@@ -175,6 +175,13 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_place_where_no_file_can_be_is_refused_before_the_work(tmp_path):
+    for path in (tmp_path, tmp_path / "no" / "run.nc"):
+        with pytest.raises(ParameterError, match=r"give a file in a directory that exists"):
+            inverter(checkpoint=path).fit(disc())
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "run.nc"
     shelf, good = disc(), tmp_path / "good.nc"

@@ -52,8 +52,13 @@ class Checkpoint:
         FileFormatError
             The file is damaged, or something else, or of a later version.
         ParameterError
-            It is of other data or parameters.
+            It is of other data or parameters, or where no file can be.
         """
+        if self.path.is_dir() or not self.path.parent.is_dir():
+            raise ParameterError(
+                f"checkpoint={str(self.path)!r}: there is no directory {self.path.parent}, or the "
+                "path is itself a directory; give a file in a directory that exists"
+            )
         if not self.path.exists():
             return None
         advice = "remove it, or choose another name for the checkpoint"
