@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import pickle
 import signal
@@ -88,8 +89,10 @@ def test_killed_at_any_time_it_ends_where_it_would_have_ended(kind, kills, tmp_p
     expected = xdiffice.load(tmp_path / "undisturbed.nc")
     rng = np.random.default_rng(kills)
     done = 0
-    while done < kills:
-        checkpoint, model = tmp_path / f"run_{done}.nc", tmp_path / f"model_{done}.nc"
+    for chain in itertools.count():
+        if done >= kills:
+            break
+        checkpoint, model = tmp_path / f"run_{chain}.nc", tmp_path / f"model_{chain}.nc"
         for _ in range(3):  # each of them may be killed before or after its first checkpoint
             process = begun(checkpoint, model, changes)
             time.sleep(rng.uniform(0, whole))
