@@ -172,7 +172,7 @@ def hostile(draw: st.DrawFn) -> xr.Dataset:
     return ds
 
 
-def held_against(ds: xr.Dataset) -> None:
+def assert_contract(ds: xr.Dataset) -> None:
     """Fit and predict; anything but a finite result or an error of ours is a failure."""
     before = ds.copy(deep=True)
     with warnings.catch_warnings():
@@ -198,11 +198,11 @@ def held_against(ds: xr.Dataset) -> None:
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
 @given(ds=hostile())
 def test_a_finite_result_or_an_error_of_ours(ds):
-    held_against(ds)
+    assert_contract(ds)
 
 
 @pytest.mark.slow
 @settings(max_examples=2000, deadline=None, suppress_health_check=[*HealthCheck])
 @given(ds=hostile())
 def test_two_thousand_times(ds):
-    held_against(ds)
+    assert_contract(ds)
