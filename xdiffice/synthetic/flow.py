@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.linalg import splu
-from skfem import Basis, BilinearForm, ElementTriP2, LinearForm, MeshTri
+from skfem import Basis, BilinearForm, Element, ElementTriP2, LinearForm, MeshTri
 from skfem.helpers import sym_grad
 
 from xdiffice.observations.points import FrontPoints
@@ -137,11 +138,29 @@ def _evaluate(
     coefficients: np.ndarray, element_dofs: np.ndarray, cells: np.ndarray, local: np.ndarray
 ) -> np.ndarray:
     """Evaluate a scalar field of quadratic triangles at located points, NaN where there is none."""
-    inside = cells >= 0
-    element, position = ElementTriP2(), local[:, inside]
-    values = np.full(cells.shape, np.nan)
-    values[inside] = sum(
-        coefficients[dofs] * element.lbasis(position, i)[0]
-        for i, dofs in enumerate(element_dofs[:, cells[inside]])
-    )
-    return values
+    matrix = interpolation(ElementTriP2(), element_dofs, coefficients.size, cells, local)
+    return np.where(cells >= 0, matrix @ coefficients, np.nan)
+
+
+def interpolation(
+    element: Element, element_dofs: np.ndarray, n_dofs: int, cells: np.ndarray, local: np.ndarray
+) -> csr_matrix:
+    """Make the matrix from the degrees of freedom of a scalar field to its values at points.
+
+    Parameters
+    ----------
+    element : skfem.Element
+        Scalar element.
+    element_dofs : ndarray of int
+        Numbers of its degrees of freedom, a column for each triangle.
+    n_dofs : int
+        Columns of the matrix.
+    cells, local : ndarray
+        Points as `PointLocator.locate` finds them; outside of the mesh the row is empty.
+    """
+    inside = np.flatnonzero(cells >= 0)
+    position, dofs = local[:, inside], element_dofs[:, cells[inside]]
+    values = np.stack([element.lbasis(position, i)[0] for i in range(len(dofs))])
+    rows = np.broadcast_to(inside, dofs.shape)
+    shape = (cells.size, n_dofs)
+    return coo_matrix((values.ravel(), (rows.ravel(), dofs.ravel())), shape=shape).tocsr()

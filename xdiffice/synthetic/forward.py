@@ -16,7 +16,13 @@ from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
+from xdiffice.synthetic.fields import (
+    Field,
+    FieldFunction,
+    as_function,
+    check_pair,
+    check_positive,
+)
 from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.fronts import FrontCondition, edge_midpoints
 from xdiffice.synthetic.meshes import mask_mesh
@@ -91,17 +97,8 @@ def solve_shelf(
     law = make_law(viscosity, vertical_viscosity, glen, strain_rate_floor)
     mesh = domain if isinstance(domain, MeshTri) else _mesh_of(domain, mesh_size)
     check_pair(velocity, "velocity", "(u, v)")
-    problem = Problem.on(
-        mesh,
-        as_function(thickness, "thickness", positive=True),
-        law,
-        constants or PhysicalConstants(),
-    )
-    front_edges = _front_edges(mesh, front)
-    solution, fixed = problem.imposed(
-        np.setdiff1d(mesh.boundary_facets(), front_edges),
-        as_function(velocity[0], "velocity u"),
-        as_function(velocity[1], "velocity v"),
+    problem, front_edges, solution, fixed = posed(
+        mesh, as_function(thickness, "thickness", positive=True), velocity, front, law, constants
     )
     solution, n_steps = problem.solve(solution, fixed)
     return ShelfFlow(
@@ -114,6 +111,32 @@ def solve_shelf(
         law=law,
         n_steps=n_steps,
     )
+
+
+def posed(
+    mesh: MeshTri,
+    thickness: FieldFunction,
+    velocity: tuple[Field, Field],
+    front: FrontCondition,
+    law: Law,
+    constants: PhysicalConstants | None,
+) -> tuple[Problem, np.ndarray, np.ndarray, np.ndarray]:
+    """Pose the equations that `solve_shelf` solves, for parameters that it has checked.
+
+    Returns
+    -------
+    tuple of (Problem, ndarray, ndarray, ndarray)
+        The equations, the edges that are calving front, the imposed velocity (scaled, zero
+        elsewhere), and the numbers of the degrees of freedom that it fixes.
+    """
+    problem = Problem.on(mesh, thickness, law, constants or PhysicalConstants())
+    front_edges = _front_edges(mesh, front)
+    start, fixed = problem.imposed(
+        np.setdiff1d(mesh.boundary_facets(), front_edges),
+        as_function(velocity[0], "velocity u"),
+        as_function(velocity[1], "velocity v"),
+    )
+    return problem, front_edges, start, fixed
 
 
 def make_law(

@@ -145,8 +145,8 @@ class Problem:
             "mu_h": viscosities.horizontal / self.stiffness,
             "mu_v": viscosities.vertical / self.stiffness,
         }
-        matrix = _stiffness.assemble(self.basis, **given)
-        load = _driving.assemble(self.basis, h=self.thickness) - matrix @ solution
+        matrix = stiffness_form.assemble(self.basis, **given)
+        load = driving_form.assemble(self.basis, h=self.thickness) - matrix @ solution
         if newton:
             trace = strain.xx + strain.yy
             total = np.array([[strain.xx + trace, strain.xy], [strain.xy, strain.yy + trace]])
@@ -155,7 +155,7 @@ class Problem:
                 self.basis, h=self.thickness, slope=slope, total=total / self.rate
             )
         step = np.zeros_like(solution)
-        step[free] = _solve_symmetric(matrix[free][:, free], load[free])
+        step[free] = symmetric_solver(matrix[free][:, free])(load[free])
         return step
 
     def _shortened(self, solution: np.ndarray, update: np.ndarray) -> float:
@@ -178,7 +178,8 @@ class Problem:
 
 
 @BilinearForm
-def _stiffness(u, v, w):  # type: ignore[no-untyped-def]
+def stiffness_form(u, v, w):  # type: ignore[no-untyped-def]
+    """Power of the stresses of u on the strain rate of v; h, mu_h and mu_v scaled."""
     stress = w["mu_h"] * ddot(sym_grad(u), sym_grad(v)) + w["mu_v"] * div(u) * div(v)
     return 2 * w["h"] * stress
 
@@ -191,17 +192,22 @@ def _softening(u, v, w):  # type: ignore[no-untyped-def]
 
 
 @LinearForm
-def _driving(v, w):  # type: ignore[no-untyped-def]
+def driving_form(v, w):  # type: ignore[no-untyped-def]
+    """Power of gravity and of the sea at the front on v; h scaled."""
     return 0.5 * w["h"] ** 2 * div(v)
 
 
-def _solve_symmetric(matrix: csr_matrix, load: np.ndarray) -> np.ndarray:
-    """Sparse direct solution of a symmetric positive definite system, refined once."""
+def symmetric_solver(matrix: csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
+    """Factorise a symmetric positive definite matrix; its solutions are refined once."""
     factors = splu(
         matrix.tocsc(),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    solution = factors.solve(load)
-    return solution + factors.solve(load - matrix @ solution)
+
+    def solve(load: np.ndarray) -> np.ndarray:
+        solution = factors.solve(load)
+        return solution + factors.solve(load - matrix @ solution)
+
+    return solve
