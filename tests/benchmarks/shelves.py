@@ -14,7 +14,7 @@ import xdiffice
 from xdiffice.observations.survey import load, search_shelf
 
 
-def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
+def shelf_from(source: str | None, velocity_units: str = "m s-1") -> tuple[str, xr.Dataset]:
     """Open a shelf and name it.
 
     Parameters
@@ -22,6 +22,8 @@ def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
     source : str or None
         A `.mat` file of DIFFICE_jax, or a netCDF file with the names and units that
         `xdiffice.synthetic` uses. None is the package's own synthetic shelf.
+    velocity_units : str
+        Of a `.mat` file, which does not tell.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def shelf_from(source: str | None) -> tuple[str, xr.Dataset]:
         return "confined_shelf()", xdiffice.synthetic.confined_shelf()
     name, extension = os.path.splitext(os.path.basename(source))
     if extension == ".mat":
-        return name, xdiffice.open_diffice_mat(source, velocity_units="m s-1")
+        return name, xdiffice.open_diffice_mat(source, velocity_units=velocity_units)
     return name, xr.open_dataset(source)
 
 
