@@ -26,6 +26,7 @@ INVERTER = RESULTS | {
     "preparation",
     "subdomains",
     "choices",
+    "uncertainty",
 }
 DOORS = {"errors", "forward_check", "inverter", "observations", "results"}
 ALLOWED = {
@@ -52,6 +53,7 @@ ALLOWED = {
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),
+    "uncertainty": {"errors", "preparation", "super_observations", "training"},
     "forward_check": {"", "errors", "observations", "physics", "results", "synthetic"},
     "checkpoint": {"", "errors", "results", "training"},
     "inversion": INVERTER,

@@ -131,6 +131,10 @@ def shelf(x, y, u, v, h) -> Batch:
 
 
 def averaged(points: Batch, n_velocity: int, n_thickness: int, errors: dict) -> Batch:
+    return with_errors(points, n_velocity, n_thickness, errors).points
+
+
+def with_errors(points: Batch, n_velocity: int, n_thickness: int, errors: dict):
     return super_observations(points, n_velocity, n_thickness, scatter_of_data(points), errors)
 
 

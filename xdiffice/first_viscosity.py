@@ -15,7 +15,7 @@ from xdiffice.observations.points import FrontPoints
 from xdiffice.observations.regions import Partition
 from xdiffice.results.evaluate import FittedModel, Orders
 from xdiffice.training.equilibrium import Elements, Motion, equilibrium
-from xdiffice.training.recipe import LogarithmAt
+from xdiffice.training.shelf import LogarithmAt
 
 NODES_OF_A_REGION = 2500
 """About as many, and three times as many as a network for the viscosity has parameters."""

@@ -20,6 +20,7 @@ from xdiffice.preparation import (
     choose,
     make_model,
     make_problems,
+    make_recipes,
     make_seams,
     residual_extents,
     velocity_error,
@@ -29,8 +30,11 @@ from xdiffice.subdomains import partition_of, split
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 from xdiffice.training.neighbours import Neighbours
-from xdiffice.training.recipe import LogarithmAt, train
+from xdiffice.training.problem import Problem
+from xdiffice.training.recipe import train
+from xdiffice.training.shelf import LogarithmAt, Meeting, Shelf
 from xdiffice.training.snapshot import Keeper
+from xdiffice.uncertainty.members import Chance
 
 
 class Inversion:
@@ -88,6 +92,11 @@ class Inversion:
                 "back, or set warm_start=False"
             )
         self._start = model.theta if model else None
+        if model and model.n_members != int(estimator.n_members):
+            raise ParameterError(
+                f"warm_start=True: the fit before had {model.n_members} members, not "
+                f"{estimator.n_members}; set n_members back, or set warm_start=False"
+            )
         self._region_scales = tuple(part.scales for part in self._parts)
 
     def train(
@@ -117,20 +126,52 @@ class Inversion:
         motion_error = velocity_error(self._shelf, self._model, self._partition.n)
 
         def first(thetas: np.ndarray) -> LogarithmAt:
-            return first_viscosity(self._fitted(thetas), self._observations.front, motion_error)
+            return first_viscosity(
+                self._fitted(thetas[None]), self._observations.front, motion_error
+            )
 
         with full_precision(self._estimator.dtype):
             thetas, stop_reason = train(
-                make_problems(self._estimator, self.choices, self._parts, recorder, rng),
-                make_seams(self._partition, self._parts, self._model.rheology),
-                Neighbours(self._partition.window, self._region_scales, self._model),
-                residual_extents(self._parts),
-                first,
+                [Shelf(own, first, self._meeting()) for own in self._problems(recorder, rng)],
                 budget,
                 self._start,
                 keeper,
             )
         return self._fitted(thetas), stop_reason
+
+    def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
+        """Make the problems of all regions, member by member."""
+        estimator, choices, parts = self._estimator, self.choices, self._parts
+        data = [part.data(choices) for part in parts]
+        recipes = make_recipes(estimator, choices, data)
+        n_members = int(estimator.n_members)
+        if n_members == 1:
+            return [make_problems(estimator, choices, parts, data, recipes, recorder, rng)]
+        weights = [recipe.weights for recipe in recipes]
+        chance = Chance(parts, data, weights, len(self._model.rheology.fields))
+        return [
+            make_problems(
+                estimator,
+                choices,
+                parts,
+                data,
+                recipes,
+                recorder.of_member(k),
+                own_rng,
+                chance.points,
+            )
+            for k, own_rng in enumerate(rng.spawn(n_members))
+        ]
+
+    def _meeting(self) -> Meeting | None:
+        """Make what the regions of one member see of each other."""
+        if self._partition.n == 1:
+            return None
+        return Meeting(
+            make_seams(self._partition, self._parts, self._model.rheology),
+            Neighbours(self._partition.window, self._region_scales, self._model),
+            residual_extents(self._parts),
+        )
 
     def _fitted(self, thetas: np.ndarray) -> FittedModel:
         return FittedModel(

@@ -32,12 +32,13 @@ from xdiffice.results.diagnostics import (
     strain_rate_error,
     variance_explained,
 )
-from xdiffice.results.evaluate import FittedModel
+from xdiffice.results.evaluate import SPREAD, FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.predictions import Predictor
 from xdiffice.results.template import Chunks
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
+from xdiffice.uncertainty.quantiles import check_quantiles, quantile
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
 
@@ -64,6 +65,11 @@ class SSAViscosityInverter(BaseEstimator):
         the data asks for; or labels, whole numbers on a raster of any grid, NaN or negative where
         there is none. Networks of neighbours agree where they meet (XPINN: Jagtap & Karniadakis
         2020, doi 10.4208/cicp.OA-2020-0164) and are blended there.
+    n_members : int
+        Networks that are trained side by side and tell how far the data determine the viscosity.
+        Each has initial parameters and samples of its own, and data with other noise where noise is
+        known: from errors, or by its scatter. `predict` returns their mean, and by which factor
+        they differ.
     max_seconds : float, optional
         Wall time of `fit`, compilation included. Without it only ``max_iterations`` counts, and
         the same ``random_state`` gives the same bits on the same machine.
@@ -120,8 +126,8 @@ class SSAViscosityInverter(BaseEstimator):
         begins with 1/32 of the momentum.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
-        counts only where velocity is noisy, and where it is all noise counts in full. While the
-        last stage settles, up to 1e-5 counts in any case.
+        counts only where velocity is noisy, and where it is all noise counts in full, for members
+        of an ensemble a tenth. While the last stage settles, up to 1e-5 counts in any case.
     penalty_weight : float
         Weight of what a rheology prefers among fields that the equations cannot tell apart: of
         the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the last stage it falls to
@@ -179,6 +185,7 @@ class SSAViscosityInverter(BaseEstimator):
         rheology: str | Rheology = "isotropic",
         subdomains: Any = 1,
         *,
+        n_members: int = 1,
         max_seconds: float | None = None,
         max_iterations: int | None = None,
         tolerance: float = 0.02,
@@ -214,6 +221,7 @@ class SSAViscosityInverter(BaseEstimator):
     ):
         self.rheology = rheology
         self.subdomains = subdomains
+        self.n_members = n_members
         self.max_seconds = max_seconds
         self.max_iterations = max_iterations
         self.tolerance = tolerance
@@ -319,6 +327,7 @@ class SSAViscosityInverter(BaseEstimator):
         template: Any = None,
         *,
         variables: Sequence[str] | None = None,
+        quantiles: Sequence[float] | None = None,
         extrapolate: bool = False,
         chunks: Chunks | None = None,
     ) -> xr.Dataset:
@@ -332,6 +341,9 @@ class SSAViscosityInverter(BaseEstimator):
         variables : sequence of str, optional
             Names of what is wanted; everything if not given. Less is faster: only residuals need
             second derivatives.
+        quantiles : sequence of float, optional
+            Of an ensemble: adds ``viscosity_quantile``, and the same of what else the rheology has,
+            on a dim ``quantile``; ``(0.05, 0.95)`` are the ends of the 90 % interval.
         extrapolate : bool
             Also outside the shelf, where values are NaN otherwise.
         chunks : int, "auto", tuple or mapping, optional
@@ -342,7 +354,8 @@ class SSAViscosityInverter(BaseEstimator):
         -------
         Dataset
             On the template's dims and coordinates, in their order: ``viscosity`` (Pa s) and
-            what else the rheology has; ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted,
+            what else the rheology has, of an ensemble each with its geometric standard deviation,
+            ``viscosity_std``, a factor; ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted,
             in the units of the data; ``effective_strain_rate`` (s-1); ``x_momentum_residual``,
             ``y_momentum_residual`` (Pa).
 
@@ -351,12 +364,14 @@ class SSAViscosityInverter(BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ParameterError
-            An unknown variable; chunks that do not fit.
+            An unknown variable; chunks that do not fit; quantiles without an ensemble.
         CoordinateError
             A template without usable coordinates.
         """
         check_is_fitted(self, "model_")
         names = self._wanted(variables)
+        if quantiles is not None:
+            return self._with_quantiles(names, quantiles, template, extrapolate, chunks)
         target = resolve_template(template, self._labels, chunks)
         predictor = Predictor(self.model_, None if extrapolate else self._domain, names)
         return label(
@@ -418,6 +433,18 @@ class SSAViscosityInverter(BaseEstimator):
 
         check_is_fitted(self, "model_")
         save(self, path)
+
+    def _with_quantiles(self, names, quantiles, template, extrapolate, chunks) -> xr.Dataset:
+        n_members = self.model_.n_members
+        values = check_quantiles(quantiles, n_members)
+        own = [name for name in names if name + SPREAD in self.model_.variables]
+        needed = dict.fromkeys([*names, *(name + SPREAD for name in own)])
+        found = self.predict(template, variables=[*needed], extrapolate=extrapolate, chunks=chunks)
+        added = {
+            f"{name}_quantile": quantile(found[name], found[name + SPREAD], values, n_members)
+            for name in own
+        }
+        return found[[*names]].assign(added)
 
     def _budget(self) -> Budget:
         iterations = self.max_iterations

@@ -93,6 +93,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         _subdomains,
         "must be a whole number of at least 1, 'auto', a DataArray of labels or a Partition",
     ),
+    "n_members": _whole(1),
     "max_seconds": _or_none(*_POSITIVE),
     "max_iterations": _or_none(*_whole(3)),
     "tolerance": _NOT_NEGATIVE,

@@ -5,6 +5,8 @@ Takes both, part by part of the shelf, and hands on networks, recipes and proble
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,8 +22,9 @@ from xdiffice.observations.regions import Partition
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 from xdiffice.physics.scales import Scales
-from xdiffice.subdomains import of_equal_size
+from xdiffice.subdomains import repeated
 from xdiffice.super_observations import (
+    SuperObservations,
     detail,
     gaps,
     noisiness,
@@ -41,6 +44,9 @@ INTERFACE_SHARES = {"values": 0.3, "slopes": 0.001, "viscosity": 0.01, "forces":
 DEPARTURE_SHARE = 1.0  # of the weight of momentum
 ROUNDS = 4  # in which regions meet, while a single one would keep its sample
 PATIENCE = 10  # samples of a single region without progress
+# One network has to be kept from the noise by the penalty, at the price of detail that is hidden
+# and that nobody hears of. Of many the noise averages out, and they are to show what is not known.
+ROUGHNESS_OF_MEMBERS = 0.1
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 GAPS_FACTOR = 100.0  # by which momentum gains where the thickness is known nowhere near
 
@@ -75,7 +81,7 @@ class Part:
         """See `xdiffice.super_observations.detail`."""
         return detail(self.points, self.scatter)
 
-    def data(self, choices: Choices) -> Batch:
+    def data(self, choices: Choices) -> SuperObservations:
         """Points as the training sees them, noisy ones averaged."""
         return super_observations(
             self.points,
@@ -119,31 +125,55 @@ def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:
     return Model(motion, viscosity, rheology)
 
 
+def make_recipes(
+    estimator: Any, choices: Choices, data: Sequence[SuperObservations]
+) -> list[Recipe]:
+    """Make the recipes of all regions; their samples have the same sizes."""
+    return [
+        _recipe(estimator, choices, noisiness(one.points), gaps(one.points), len(data))
+        for one in data
+    ]
+
+
 def make_problems(
     estimator: Any,
     choices: Choices,
-    parts: list[Part],
+    parts: Sequence[Part],
+    data: Sequence[SuperObservations],
+    recipes: Sequence[Recipe],
     recorder: Recorder,
     rng: np.random.Generator,
+    noisy: Callable[[int, int], Batch] | None = None,
 ) -> list[Problem]:
-    """Make the problems of all regions; their samples have the same sizes."""
+    """Make the problems of all regions.
+
+    ``noisy(region, seed)`` returns the points of a region as a member of an ensemble sees them.
+    """
     n = len(parts)
-    data = [part.data(choices) for part in parts]
-    recipes = [_recipe(estimator, choices, noisiness(one), gaps(one), n) for one in data]
+    seed = 0 if noisy is None else int(rng.integers(2**62))
     recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
     rngs = [rng] if n == 1 else rng.spawn(n)
-    batches = of_equal_size(data, recipes[0].sizes)
+
+    def sampled(points: Batch, recipe: Recipe) -> Batch:
+        return points if n == 1 else repeated(points, recipe.sizes)
+
+    def with_noise(region: int, seed: int) -> Batch:
+        assert noisy is not None
+        return sampled(noisy(region, seed), recipes[region])
+
     return [
         Problem(
             make_model(estimator, choices, part.scales),
             part.scales.equation_units,
-            batch,
+            sampled(one.points, recipe),
             recipe,
             own_recorder,
             own_rng,
+            None if noisy is None else functools.partial(with_noise, k),
+            seed,
         )
-        for part, batch, recipe, own_recorder, own_rng in zip(
-            parts, batches, recipes, recorders, rngs, strict=True
+        for k, (part, one, recipe, own_recorder, own_rng) in enumerate(
+            zip(parts, data, recipes, recorders, rngs, strict=True)
         )
     ]
 
@@ -179,6 +209,7 @@ def make_seams(partition: Partition, parts: list[Part], rheology: Rheology) -> S
 
 
 def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_regions: int) -> Recipe:
+    rough = ROUGHNESS_OF_MEMBERS if estimator.n_members > 1 else 1.0
     factor = 1 + NOISY_FACTOR * noise
     momentum = (factor + GAPS_FACTOR * gap) * float(estimator.momentum_weight)
     return Recipe(
@@ -190,7 +221,7 @@ def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_region
             thickness=float(estimator.thickness_weight),
             momentum=momentum,
             front=factor * float(estimator.front_weight),
-            roughness=noise * float(estimator.roughness_weight),
+            roughness=rough * noise * float(estimator.roughness_weight),
             penalty=factor * float(estimator.penalty_weight),
             departure=DEPARTURE_SHARE * momentum,
             **{

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from xdiffice.inverter import SSAViscosityInverter
 
 FORMAT = "xdiffice fitted inverter"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no members
 MOST_BYTES = 4 * 2**30
 """Of all arrays together; more is not read: a small file can claim any size."""
 
@@ -103,7 +103,7 @@ def to_tree(estimator: SSAViscosityInverter) -> xr.DataTree:
     scales = np.array([[getattr(s, axis) for axis in AXES] for s in fitted.region_scales])
     networks = xr.Dataset(
         {
-            "theta": (("region", "parameter"), fitted.theta),
+            "theta": (("member", "region", "parameter"), fitted.theta),
             "scales": (("region", "axis", "part"), scales),
             "shelf_scales": (("axis", "part"), [getattr(fitted.scales, axis) for axis in AXES]),
         },
@@ -186,7 +186,9 @@ def from_tree(
         of_regions = tuple(_scales(one, constants) for one in networks["scales"].values)
         model = make_model(estimator, estimator.choices_, shelf)
         theta = networks["theta"].values
-        if theta.shape != (partition.n, model.n_parameters) or len(of_regions) != partition.n:
+        theta = theta[None] if theta.ndim == 2 else theta  # of version 1
+        shape = (int(estimator.n_members), partition.n, model.n_parameters)
+        if theta.shape != shape or len(of_regions) != partition.n:
             raise ValueError(f"parameters of shape {theta.shape} for {partition.n} regions")
         estimator.model_ = FittedModel(
             model, theta, shelf, of_regions, partition, float(networks.attrs["strain_rate_error"])

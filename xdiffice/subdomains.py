@@ -6,7 +6,6 @@ equal size, so that all regions share one compiled program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -134,22 +133,17 @@ def _within(observations: Observations, partition: Partition, region: int) -> Ob
     )
 
 
-def of_equal_size(batches: Sequence[Batch], sizes: SampleSizes) -> list[Batch]:
-    """Repeat points of regions that have fewer than are drawn, so that all samples are as large.
+def repeated(batch: Batch, sizes: SampleSizes) -> Batch:
+    """Repeat points of a region that has fewer than are drawn, so that all samples are as large.
 
     A region without calving front gets front points without normal, which ask for nothing.
     """
-    if len(batches) == 1:
-        return list(batches)
-    return [
-        batch._replace(
-            velocity=_repeated(batch.velocity, sizes.velocity),
-            thickness=_repeated(batch.thickness, sizes.thickness),
-            interior=_repeated(batch.interior, sizes.interior),
-            front=_repeated(batch.front, sizes.front),
-        )
-        for batch in batches
-    ]
+    return batch._replace(
+        velocity=_repeated(batch.velocity, sizes.velocity),
+        thickness=_repeated(batch.thickness, sizes.thickness),
+        interior=_repeated(batch.interior, sizes.interior),
+        front=_repeated(batch.front, sizes.front),
+    )
 
 
 def _repeated(points: Points, n: int) -> Points:

@@ -7,7 +7,7 @@ all pixels know, at a cost that does not grow with their number.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -25,13 +25,29 @@ _FITTED = 3  # coefficients of a plane
 _BLOCK_FOR_NOISE = 12  # data: enough to tell scatter from slope
 
 
+class SuperObservations(NamedTuple):
+    """Points as the training sees them, and how well their data are known.
+
+    Parameters
+    ----------
+    points : Batch
+        Weighted means of positions and values; the mean of a block weighs as much as its data.
+    errors : mapping of str to float
+        Standard errors of typical values, by ``u``, ``v``, ``h``; 0 of data without errors that
+        scatter less than NOISE_FLOOR, of which it is not known whether that is noise.
+    """
+
+    points: Batch
+    errors: Mapping[str, float]
+
+
 def super_observations(
     points: Batch,
     n_velocity: int,
     n_thickness: int,
     scatter: Mapping[str, float],
     errors: Mapping[str, float],
-) -> Batch:
+) -> SuperObservations:
     """Replace noisy velocity and thickness by means over blocks, and weight all by their noise.
 
     Data whose scatter is below NOISE_FLOOR stay as they are: there is nothing to average, and means
@@ -55,8 +71,7 @@ def super_observations(
 
     Returns
     -------
-    Batch
-        Weighted means of positions and values; the mean of a block weighs as much as its data.
+    SuperObservations
     """
     velocity, thickness = points.velocity, points.thickness
     if max(scatter["u"], scatter["v"]) > NOISE_FLOOR:
@@ -64,20 +79,54 @@ def super_observations(
     if scatter["h"] > NOISE_FLOOR:
         thickness = block_means(thickness, round(SPARE * n_thickness))
 
-    def trusts(names, means, data):
+    def uncertainties(names, means, data):
         averaged = np.sqrt(means.x.size / data.x.size)
         of_means = scatter if means is data else _scatter(means, names)
-        for name in names:
-            uncertainty = max(of_means[name], errors.get(name, 0.0) * averaged)
-            yield 1 / (1 + (uncertainty / NOISE_FLOOR) ** 2)
+        return {name: max(of_means[name], errors.get(name, 0.0) * averaged) for name in names}
 
-    trust_u, trust_v = trusts("uv", velocity, points.velocity)
-    (trust_h,) = trusts("h", thickness, points.thickness)
+    uncertain = uncertainties("uv", velocity, points.velocity)
+    uncertain |= uncertainties("h", thickness, points.thickness)
+    trust = {name: 1 / (1 + (error / NOISE_FLOOR) ** 2) for name, error in uncertain.items()}
+    weighted = points._replace(
+        velocity=velocity._replace(
+            u_weight=trust["u"] * velocity.u_weight, v_weight=trust["v"] * velocity.v_weight
+        ),
+        thickness=thickness._replace(weight=trust["h"] * thickness.weight),
+    )
+    known = {name: name in errors or scatter[name] > NOISE_FLOOR for name in uncertain}
+    return SuperObservations(
+        weighted, {name: error if known[name] else 0.0 for name, error in uncertain.items()}
+    )
+
+
+def with_noise(data: SuperObservations, rng: np.random.Generator) -> Batch:
+    """Add as much noise to data as they have already.
+
+    Parameters
+    ----------
+    data : SuperObservations
+        The error of a value is the larger the less it weighs.
+    rng : numpy.random.Generator
+        Decides.
+
+    Returns
+    -------
+    Batch
+        The same points with other values.
+    """
+
+    def noisy(name: str, values: Array, weight: Array) -> np.ndarray:
+        relative = np.sqrt(np.mean(weight) / weight)
+        return np.asarray(values + data.errors[name] * relative * rng.standard_normal(values.shape))
+
+    points = data.points
+    velocity, thickness = points.velocity, points.thickness
     return points._replace(
         velocity=velocity._replace(
-            u_weight=trust_u * velocity.u_weight, v_weight=trust_v * velocity.v_weight
+            u=noisy("u", velocity.u, velocity.u_weight),
+            v=noisy("v", velocity.v, velocity.v_weight),
         ),
-        thickness=thickness._replace(weight=trust_h * thickness.weight),
+        thickness=thickness._replace(h=noisy("h", thickness.h, thickness.weight)),
     )
 
 

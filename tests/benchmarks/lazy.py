@@ -51,7 +51,7 @@ def plain(model, n: int = 1_000_000) -> float:
         return u.value, v.value, h.value, jax.numpy.exp(log.value)
 
     with double_precision():
-        arguments = [jax.numpy.asarray(a) for a in (fitted.theta[0], x, y)]
+        arguments = [jax.numpy.asarray(a) for a in (fitted.theta[0, 0], x, y)]
         jax.block_until_ready(evaluate(*arguments))
         seconds = []
         for _ in range(5):

@@ -65,9 +65,9 @@ OPTIMIZERS = {
 }
 
 
-def joint_stage(run, starts, problems, seams, budget, team):
+def joint_stage(run, starts, members, budget, *_):
     """Stand in for the last stage of one region, by the optimiser that is compared."""
-    (start,), (problem,) = starts, problems
+    (start,), (problem,) = starts, members[0].problems
     objective, plan = FitAll(problem.model), recipe_module.last_plan(problem.recipe, budget)
     outcome = run(objective, start, problem.balanced_sample, plan, budget, problem.recorder)
     return outcome.theta[None], outcome.stop_reason

@@ -27,6 +27,7 @@ from xdiffice.training.objectives import FitAll
 from xdiffice.training.problem import Problem, Recipe
 from xdiffice.training.recipe import early_plan, train
 from xdiffice.training.sampling import CANDIDATES, SampleSizes
+from xdiffice.training.shelf import Shelf
 
 RECIPE = Recipe(SampleSizes(25, 20, 30, 15), Weights(1.0, 0.6, 0.05, 0.1), resample_every=10)
 
@@ -40,7 +41,7 @@ def run(seed: int = 0, max_iterations: int = 100, recipe: Recipe = RECIPE, first
     rng = np.random.default_rng(seed)
     with double_precision():
         problem = Problem(SpreadingModel(), UNITS, exact_batch(), recipe, recorder, rng)
-        (theta,), reason = train([problem], None, None, None, first, budget)
+        ((theta,),), reason = train([Shelf([problem], first)], budget)
     return theta, reason, budget, recorder.to_dataset()
 
 

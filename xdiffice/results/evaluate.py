@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -36,6 +36,7 @@ MOTION = ("x_velocity", "y_velocity", "thickness")
 RESIDUALS = ("x_momentum_residual", "y_momentum_residual")
 DRIVING = ("x_driving_stress", "y_driving_stress")
 QUALITY, SUBDOMAIN = "viscosity_quality", "subdomain"
+SPREAD = "_std"  # ends the names of what says by which factor members of an ensemble differ
 
 
 class Orders(NamedTuple):
@@ -53,8 +54,9 @@ class FittedModel:
     ----------
     model : Model
         Architecture and rheology; the same in all regions.
-    theta : ndarray, shape (n_regions, model.n_parameters)
-        Parameters.
+    theta : ndarray, shape (n_members, n_regions, model.n_parameters)
+        Parameters. Velocity, thickness and logarithms are means over the members; so are their
+        derivatives, and what is derived of them fits together.
     scales : Scales
         Units of the shelf, in which regions are blended.
     region_scales : tuple of Scales
@@ -73,10 +75,16 @@ class FittedModel:
     strain_rate_error: float = 0.0
 
     @property
+    def n_members(self) -> int:
+        """How many members there are."""
+        return len(self.theta)
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """Names that `evaluate` knows and `predict` returns by default."""
         rheology = self.model.rheology
-        own = dict.fromkeys((*rheology.viscosity_names, *rheology.fields))
+        own = [*dict.fromkeys((*rheology.viscosity_names, *rheology.fields))]
+        own += [name + SPREAD for name in own] if self.n_members > 1 else []
         subdomain = (SUBDOMAIN,) if self.partition.n > 1 else ()
         return (*own, *MOTION, "effective_strain_rate", *RESIDUALS, QUALITY, *subdomain)
 
@@ -99,7 +107,8 @@ class FittedModel:
             SI values.
         """
         wanted = tuple(dict.fromkeys(variables))
-        computed = tuple(name for name in wanted if name != SUBDOMAIN)
+        spreads = tuple(name for name in wanted if name.endswith(SPREAD))
+        computed = tuple(name for name in wanted if name not in (SUBDOMAIN, *spreads))
         out = {name: np.empty(x.size) for name in computed}
         rheology, orders = self.model.rheology, _orders(self.model.rheology, computed)
         noise = self.strain_rate_error / self.scales.strain_rate
@@ -114,9 +123,25 @@ class FittedModel:
                     for name in computed:
                         out[name][part] = np.asarray(values[name])[:n]
         found = {name: self._to_si(name, values) for name, values in out.items()}
+        if spreads:
+            found |= self._spreads(x, y, spreads)
         if SUBDOMAIN in wanted:
             found[SUBDOMAIN] = np.asarray(self.partition.names)[self.partition.region_at(x, y)]
         return {name: found[name] for name in wanted}
+
+    def _spreads(self, x: np.ndarray, y: np.ndarray, names: Collection[str]) -> dict:
+        """Geometric standard deviations between the members, n - 1 in the denominator."""
+        of = [name.removesuffix(SPREAD) for name in names]
+        mean, squares = np.zeros((2, len(of), x.size))
+        for k in range(self.n_members):
+            found = replace(self, theta=self.theta[k : k + 1]).evaluate(x, y, of)
+            for row, name in enumerate(of):
+                logarithm = np.log(found[name])
+                before = logarithm - mean[row]
+                mean[row] += before / (k + 1)
+                squares[row] += before * (logarithm - mean[row])
+        factors = np.exp(np.sqrt(squares / (self.n_members - 1)))
+        return dict(zip(names, factors, strict=True))
 
     def front_residual(self, x, y, n_x, n_y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residual of T n = ½ ρ g' h n at the front, and the size of its right side, all in Pa."""
@@ -146,16 +171,20 @@ class FittedModel:
         scales, whole = self.region_scales[region], self.scales
         parts = []
         with double_precision():
-            theta = jnp.asarray(self.theta[region])
+            thetas = [jnp.asarray(theta[region]) for theta in self.theta]
             for start in range(0, x.size, BLOCK):
                 part = slice(start, min(start + BLOCK, x.size))
                 n = part.stop - start
-                at = (
+                at = [
                     np.pad(axis.to_unit(position[part]), (0, BLOCK - n))
                     for axis, position in ((scales.x, x), (scales.y, y))
-                )
-                jets = _jets(self.model, orders, theta, scales.equation_units, *at)
-                parts.append(jax.tree.map(lambda array, n=n: np.asarray(array)[:n], jets))
+                ]
+                # One after the other: a block of one member fills the machine.
+                of_members = [
+                    _jets(self.model, orders, theta, scales.equation_units, *at) for theta in thetas
+                ]
+                jets = jax.tree.map(lambda *a: sum(map(np.asarray, a)) / len(a), *of_members)
+                parts.append(jax.tree.map(lambda array, n=n: array[:n], jets))
         jets = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
         return in_units_of(whole, jets, scales, self.model.rheology)
 

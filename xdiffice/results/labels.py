@@ -19,6 +19,7 @@ from ..errors import ParameterError
 from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from ..physics.rheology import Quantity
+from .evaluate import QUALITY, SPREAD
 from .quality import BUTTRESSING, Quality
 from .template import Target, resolve_template
 
@@ -117,6 +118,13 @@ _FITTED_NAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "thickness": ("fitted ice thickness", ("land_ice_thickness", "floating_ice_thickness")),
 }
 
+_SPREAD_COMMENT = (
+    "geometric standard deviation, a factor: the exponential of the standard deviation of the "
+    "logarithm of {name} between the members of an ensemble, which differ in initial parameters, "
+    "samples, and noise of the data where it is known. What all members have in common, such as "
+    "smoothing, is not in it"
+)
+
 _VISCOSITIES = ("viscosity", "viscosity_horizontal", "viscosity_vertical")
 OUTPUT_VARIABLES: tuple[str, ...] = (
     *_VISCOSITIES,
@@ -144,7 +152,8 @@ def label(
     Parameters
     ----------
     fields : mapping of str to ndarray or dask array, shape (n,) or ``target.shape``
-        SI values by name (`OUTPUT_VARIABLES`, ``quantities``): viscosities in Pa s, velocity in
+        SI values by name (`OUTPUT_VARIABLES`, ``quantities``, and how far members differ in
+        viscosities and quantities, with ``_std`` at the end): viscosities in Pa s, velocity in
         m s-1, thickness in m, ``effective_strain_rate`` in s-1, momentum residuals in Pa; NaN where
         a flag or a label has no value.
     target : Target
@@ -171,18 +180,25 @@ def label(
     ParameterError
         A field has an unknown name or does not have one value per position.
     """
-    known = dict.fromkeys((*_VISCOSITIES, *quantities, *OUTPUT_VARIABLES))
+    positive = [*dict.fromkeys((*_VISCOSITIES, *quantities))]
+    spreads = [name + SPREAD for name in positive]
+    known = dict.fromkeys((*positive, *spreads, *OUTPUT_VARIABLES))
     unknown = [name for name in fields if name not in known]
     if unknown:
         raise ParameterError(
             f"unknown output variables {unknown}; an output has {', '.join(known)}"
         )
     described = _SI_ATTRS | {name: _described(one) for name, one in quantities.items()}
+    described |= {name + SPREAD: _spread_attrs(name) for name in positive}
     variables = {
         name: _variable(name, fields[name], target, labels, described)
         for name in known
         if name in fields
     }
+    for name in variables.keys() & {*positive}:
+        ancillary = [other for other in (name + SPREAD, QUALITY) if other in variables]
+        if ancillary:
+            variables[name].attrs["ancillary_variables"] = " ".join(ancillary)
     dataset = target.coords.assign(variables)
     dataset.attrs = _dataset_attrs(labels, constants, provenance, title)
     for name in variables:
@@ -198,6 +214,14 @@ def label(
 def _described(quantity: Quantity) -> dict[str, str]:
     """Attributes of a rheology's own field; empty ones are left out."""
     return {name: value for name, value in quantity._asdict().items() if value}
+
+
+def _spread_attrs(name: str) -> dict[str, str]:
+    return {
+        "units": "1",
+        "long_name": f"factor by which {name} differs between members",
+        "comment": _SPREAD_COMMENT.format(name=name),
+    }
 
 
 def _variable(

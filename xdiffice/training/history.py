@@ -32,9 +32,13 @@ class Recorder:
         self._weights: dict[str, float] = {}
         self._bar = tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
 
+    def of_member(self, member: int) -> Recorder:
+        """Return a recorder for one member, whose rows go into the whole history as well."""
+        return _Part(self, "member", member)
+
     def of_region(self, region: int) -> Recorder:
         """Return a recorder for one region, whose rows go into the whole history as well."""
-        return _OfRegion(self, region)
+        return _Part(self, "region", region)
 
     def weigh(self, weights: Any) -> None:
         """Say by what weights the terms of the rows that follow are summed (a named tuple)."""
@@ -68,6 +72,14 @@ class Recorder:
         if self.rows:
             self.advance(self.rows[-1]["iteration"])
 
+    def _take_row(self, row: dict) -> None:
+        """Take a row of a part."""
+        self.rows.append(row)
+
+    def _take_note(self, text: str) -> None:
+        """Take a note of a part."""
+        self.notes.append(text)
+
     def close(self) -> None:
         """End the bar."""
         self._bar.close()
@@ -87,38 +99,51 @@ class Recorder:
         return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})
 
     def _in_order(self) -> list[dict]:
-        """Return rows sample by sample and region by region: threads write them as they come."""
+        """Return rows sample by sample and part by part: threads write them as they come."""
         seen: Counter = Counter()
         keys = []
         for row in self.rows:
-            region = row.get("region", -1)
-            keys.append((seen[region], region))
-            seen[region] += 1
+            part = (row.get("member", -1), row.get("region", -1))
+            keys.append((seen[part], *part))
+            seen[part] += 1
         return [
             row for _, row in sorted(zip(keys, self.rows, strict=True), key=lambda pair: pair[0])
         ]
 
 
-class _OfRegion(Recorder):
-    """Rows of one region; the bar is that of the whole, and moves with the first region."""
+class _Part(Recorder):
+    """Rows of one member or region; the bar is that of the whole, and moves with the first part."""
 
-    def __init__(self, whole: Recorder, region: int):
+    def __init__(self, whole: Recorder, kind: str, number: int):
         self.rows, self.notes, self._weights = [], [], {}
-        self._whole, self._region, self._bar = whole, region, whole._bar
+        self._whole, self._kind, self._number, self._bar = whole, kind, number, whole._bar
 
     def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
         super().record(stage, budget, loss, terms)
-        self._whole.rows.append(self.rows[-1] | {"region": self._region})
+        self._pass_on(self.rows[-1])
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
-        self._whole.rows += [row | {"region": self._region} for row in self.rows]
-        self._whole.notes += [f"region {self._region}: {note}" for note in self.notes]
+        for row in self.rows:
+            self._pass_on(row)
+        for note in self.notes:
+            self._whole._take_note(f"{self._kind} {self._number}: {note}")
 
     def advance(self, iterations: int) -> None:
-        if self._region == 0:
-            super().advance(iterations)
+        if self._number == 0:
+            self._whole.advance(iterations)
 
     def note(self, text: str) -> None:
         super().note(text)
-        self._whole.notes.append(f"region {self._region}: {self.notes[-1]}")
+        self._whole._take_note(f"{self._kind} {self._number}: {self.notes[-1]}")
+
+    def _take_row(self, row: dict) -> None:
+        super()._take_row(row)
+        self._pass_on(row)
+
+    def _take_note(self, text: str) -> None:
+        super()._take_note(text)
+        self._whole._take_note(f"{self._kind} {self._number}: {text}")
+
+    def _pass_on(self, row: dict) -> None:
+        self._whole._take_row(row | {self._kind: self._number})

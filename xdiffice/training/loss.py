@@ -60,12 +60,14 @@ class Blend(NamedTuple):
 class InteriorBatch(NamedTuple):
     """Nondimensional points at which the momentum balance is asked for.
 
-    ``first`` are the logarithms of the rheology's fields as far as they are known beforehand.
+    ``first`` are the logarithms of the rheology's fields as far as they are known beforehand,
+    ``slopes`` those of each logarithm by x and y that cost nothing; zero if not given.
     """
 
     x: Array
     y: Array
     first: tuple[Array, ...] = ()
+    slopes: tuple[tuple[Array, Array], ...] = ()
     blend: Blend | None = None
 
 
@@ -333,7 +335,11 @@ def residual_terms(
         for axis, direction in enumerate("xy"):
             squares = [curbed(x * x + y * y, curb, of=(x, y)[axis] ** 2) for x, y in vectors]
             terms[f"{direction}_{name}"] = jnp.sum(share * sum(squares)) / len(squares)
-    rough = sum(log.x**2 + log.y**2 for log in logarithms.interior)
+    slopes = interior.slopes or ((0.0, 0.0),) * len(logarithms.interior)
+    rough = sum(
+        (log.x - x) ** 2 + (log.y - y) ** 2
+        for log, (x, y) in zip(logarithms.interior, slopes, strict=True)
+    )
     terms["roughness"] = jnp.sum(shares.interior * rough)
     if interior.first:
         pairs = zip(logarithms.interior, interior.first, strict=True)

@@ -99,9 +99,16 @@ class Problem:
         Learns by what weights samples count.
     rng : numpy.random.Generator
         Decides.
+    noisy : callable, optional
+        ``noisy(seed)`` returns the same points with other noise; without it the data are what was
+        observed.
+    noise_seed : int
+        Of this noise.
 
     Attributes
     ----------
+    observed : Batch
+        All points with the data as they were observed, in the order of `points`.
     interface : InterfaceBatch or None
         What neighbours have at the region's interfaces; it may change from sample to sample.
     blended : callable or None
@@ -120,10 +127,14 @@ class Problem:
         recipe: Recipe,
         recorder: Recorder,
         rng: np.random.Generator,
+        noisy: Callable[[int], Batch] | None = None,
+        noise_seed: int = 0,
     ):
         self.model, self.units, self.recipe, self.recorder = model, units, recipe, recorder
         self.rng = rng
-        self.points = along_curve(points)
+        self.points = self.observed = along_curve(points)
+        self._noisy = noisy
+        self._add_noise(noise_seed)
         self.interface: InterfaceBatch | None = None
         self.blended: Callable[[Batch], Batch] | None = None
         self.measured: tuple[dict[str, Any], dict[str, Any]] | None = None
@@ -142,6 +153,17 @@ class Problem:
         first = tuple(log.astype(interior.x.dtype) for log in logarithms(interior.x, interior.y))
         self.points = self.points._replace(interior=interior._replace(first=first))
 
+    def _add_noise(self, seed: int) -> None:
+        """Replace the data by what might have been observed as well."""
+        self._noise_seed = seed
+        if self._noisy is None:
+            return
+        batch = along_curve(self._noisy(seed))
+        interior = self.points.interior._replace(slopes=batch.interior.slopes)
+        self.points = self.points._replace(
+            velocity=batch.velocity, thickness=batch.thickness, interior=interior
+        )
+
     def state(self) -> dict[str, Any]:
         """Return what changes from sample to sample, as `restore` takes it."""
         measured = self.measured and [
@@ -149,6 +171,7 @@ class Problem:
         ]
         return {
             "rng": self.rng.bit_generator.state,
+            "noise_seed": self._noise_seed,
             "balance": self._balance.state(),
             "measured": measured,
         }
@@ -156,6 +179,7 @@ class Problem:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with the samples that would have come next."""
         self.rng.bit_generator.state = state["rng"]
+        self._add_noise(state.get("noise_seed", 0))
         self._balance.restore(state["balance"])
         self.measured = state["measured"] and tuple(state["measured"])
 

@@ -1,88 +1,74 @@
-"""How an inversion is trained: motion first, then viscosity, then both, all regions side by side.
+"""How an inversion is trained: motion first, then viscosity, then both, all networks side by side.
 
 Motion is fitted to data, viscosity to what holds this motion in equilibrium (`equilibrium`). The
 third stage starts with a fresh curvature: with that of the first two its steps are too long, and
 every iteration costs a second evaluation for the same progress. It is a parallel Schwarz method: in
 a round every region takes as many steps as one sample lasts, against its neighbours as they were
 when the round began. Rounds do not depend on the order in which, or the device on which, regions
-are worked on.
+are worked on. Members of an ensemble go through the same rounds and see nothing of each other.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
-from xdiffice.training.balance import Extent, shares_of_shelf
 from xdiffice.training.budget import Budget
-from xdiffice.training.coupling import Seams
 from xdiffice.training.loop import Descent, Plan, minimise
-from xdiffice.training.neighbours import Neighbours
 from xdiffice.training.objectives import FitAll, FitMotion, FitViscosity
 from xdiffice.training.problem import Problem, Recipe
+from xdiffice.training.shelf import Shelf
 from xdiffice.training.snapshot import Keeper, Snapshots
 from xdiffice.training.team import Team
 
-LogarithmAt = Callable[[int, np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
-"""From a region and nondimensional positions in it to the logarithms of the rheology's fields."""
-
 
 def train(
-    problems: Sequence[Problem],
-    seams: Seams,
-    neighbours: Neighbours,
-    extents: Sequence[Mapping[str, Extent]],
-    first_viscosity: Callable[[np.ndarray], LogarithmAt],
+    members: Sequence[Shelf],
     budget: Budget,
     start: np.ndarray | None = None,
     keeper: Keeper | None = None,
 ) -> tuple[np.ndarray, str]:
-    """Train the networks of all regions, from scratch or from earlier parameters.
+    """Train the networks of all members and regions, from scratch or from earlier parameters.
 
     Parameters
     ----------
-    problems : sequence of Problem
-        What is asked of each region; their samples have the same sizes.
-    seams : Seams
-        Where regions meet.
-    neighbours : Neighbours
-        What they have where they overlap.
-    extents : sequence of mapping of str to Extent
-        Where every region has residuals, see `shares_of_shelf`.
-    first_viscosity : callable
-        Makes a viscosity for the whole shelf, given all parameters, of which the motion is trained.
+    members : sequence of Shelf
+        Sets of networks, with the same numbers of regions and sizes of samples.
     budget : Budget
         Limits; iterations are those of every region.
-    start : ndarray, shape (n_regions, model.n_parameters), optional
+    start : ndarray, shape (n_members, n_regions, model.n_parameters), optional
         Parameters of an earlier training, with the same scales: the last stage is all there is.
     keeper : Keeper, optional
         Keeps snapshots of the last stage, and may have one to begin with.
 
     Returns
     -------
-    theta : ndarray, shape (n_regions, model.n_parameters)
+    theta : ndarray, shape (n_members, n_regions, model.n_parameters)
         Parameters.
     stop_reason : str
         ``max_seconds``, ``max_iterations``, ``tolerance``, ``line_search``, ``not_finite`` or
         ``interrupted``: that of the region which stopped last, or ``interrupted`` if one was.
     """
+    problems = [problem for member in members for problem in member.problems]
     model, recipe = problems[0].model, problems[0].recipe
     team = Team(len(problems), recipe.dtype, budget)
-    thetas = np.stack([model.init(problem.rng) for problem in problems]) if start is None else start
+    thetas = np.stack([member.init() for member in members]) if start is None else start
     thetas = thetas.astype(recipe.dtype)
-    n_motion = model.split(thetas[0])[0].size
+    rows = thetas.reshape(-1, thetas.shape[-1])  # the same numbers, problem by problem
+    n_motion = model.split(rows[0])[0].size
     stages = ((FitMotion(model), slice(0, n_motion)), (FitViscosity(model), slice(n_motion, None)))
     snapshots = Snapshots(keeper, problems)
 
     def know() -> None:
         """Let all regions know a first viscosity."""
         if snapshots.known is not None:
-            logarithms = first_viscosity(snapshots.known)
-            for k, problem in enumerate(problems):
-                problem.know(functools.partial(logarithms, k))
+            pairs = [*zip(members, snapshots.known, strict=True)]
+            team.map(lambda pair: pair[0].know(pair[1]), pairs)
+            if budget.interrupted.is_set():
+                raise KeyboardInterrupt
 
     try:
         if snapshots.earlier:
@@ -91,11 +77,13 @@ def train(
             if isinstance(objective, FitViscosity):
                 snapshots.known = thetas.copy()
                 know()
-            for k, theta in enumerate(_early(objective, thetas[:, part], problems, budget, team)):
-                thetas[k, part] = theta
+            found = _early(objective, rows[:, part], problems, budget, team)
+            for row, theta in zip(rows, found, strict=False):  # some are missing where interrupted
+                row[part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        return _rounds(thetas, problems, seams, neighbours, extents, budget, team, snapshots)
+        best, reason = _rounds(rows, members, budget, team, snapshots)
+        return best.reshape(thetas.shape), reason
     except KeyboardInterrupt:
         budget.interrupted.set()
         return thetas, "interrupted"
@@ -123,19 +111,17 @@ def _early(objective, starts, problems: Sequence[Problem], budget: Budget, team:
 
 def _rounds(
     starts: np.ndarray,
-    problems: Sequence[Problem],
-    seams: Seams,
-    neighbours: Neighbours,
-    extents: Sequence[Mapping[str, Extent]],
+    members: Sequence[Shelf],
     budget: Budget,
     team: Team,
     snapshots: Snapshots,
 ) -> tuple[np.ndarray, str]:
     """Make rounds of all regions, until every one has stopped."""
+    problems = [problem for member in members for problem in member.problems]
     model, recipe = problems[0].model, problems[0].recipe
     snapshots.rewind(budget)
     parts = [budget.part(1.0) for _ in problems]
-    # Regions have a device each; one region has all of them.
+    # Problems have a device each; a single one has all of them.
     objective = FitAll(model, len(jax.local_devices()) if len(problems) == 1 else 1)
     descents = [
         Descent(objective, start, last_plan(recipe, part), part, problem.recorder)
@@ -144,19 +130,12 @@ def _rounds(
     pairs = list(zip(descents, problems, strict=True))
 
     def meet() -> None:
-        """Show every region what its neighbours have at their interfaces and where they overlap."""
-        if len(problems) == 1:
-            return
-        targets = seams.targets(model, [descent.theta for descent in descents], recipe.dtype)
-        for problem, target in zip(problems, targets, strict=True):
-            problem.interface = target
-        neighbours.stand_still([descent.theta for descent in descents])
-        measured = [problem.measured for problem in problems if problem.measured]
-        known = len(measured) == len(problems)
-        shares = shares_of_shelf(measured, extents) if known else [None] * len(problems)
-        for k, problem in enumerate(problems):
-            problem.blended = functools.partial(neighbours.blended, k)
-            problem.of_shelf = shares[k]
+        """Let the regions of every member see each other."""
+        thetas = iter([descent.theta for descent in descents])
+        own = [[*itertools.islice(thetas, len(member.problems))] for member in members]
+        team.map(lambda pair: pair[0].meet(pair[1]), [*zip(members, own, strict=True)])
+        if budget.interrupted.is_set():
+            raise KeyboardInterrupt
 
     def step(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair

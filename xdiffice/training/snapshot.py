@@ -56,7 +56,7 @@ def identity(problems: Sequence[Problem]) -> str:
     digest = hashlib.sha256()
     for problem in problems:
         digest.update(repr((problem.model, problem.recipe, problem.units)).encode())
-        for leaf in jax.tree.leaves(problem.points):
+        for leaf in jax.tree.leaves(problem.observed):
             array = np.ascontiguousarray(leaf)
             digest.update(repr((array.dtype.str, array.shape)).encode())
             digest.update(array.tobytes())
@@ -71,13 +71,13 @@ class Snapshots:
     keeper : Keeper or None
         Without one nothing is kept.
     problems : sequence of Problem
-        Of all regions, before anything was drawn.
+        Of all members and regions.
 
     Attributes
     ----------
     earlier : Snapshot or None
         Where to go on.
-    known : ndarray, shape (n_regions, n_parameters), or None
+    known : ndarray, shape (n_members, n_regions, n_parameters), or None
         Parameters from which the first viscosity was made.
     """
 
