@@ -38,6 +38,7 @@ print(one.stop_reason_, flush=True)
 KINDS = {
     "one": {},
     "regions": {"subdomains": 2, "rheology": "anisotropic", "sampling": "residual"},
+    "members": {"n_members": 2},
 }
 
 
@@ -76,6 +77,7 @@ def assert_same(found, expected) -> None:
     [
         ("one", 3),
         ("regions", 2),
+        ("members", 1),
         pytest.param("one", 30, marks=pytest.mark.slow),
         pytest.param("regions", 30, marks=pytest.mark.slow),
     ],

@@ -26,15 +26,16 @@ np.savez({path!r}, one=found[0], several=found[1], n=fitted.model_.partition.n)
 
 
 @pytest.mark.parametrize(
-    ("n_devices", "n_regions"), [(2, 3), (8, 1), pytest.param(8, 8, marks=pytest.mark.slow)]
+    ("n_devices", "n_regions", "n_members"),
+    [(2, 1, 3), (2, 3, 1), (8, 1, 1), pytest.param(8, 8, 1, marks=pytest.mark.slow)],
 )
-def test_a_fit_on_several_devices_is_that_on_one(tmp_path, n_devices, n_regions):
-    """Points are shared out over all devices where there is one region, regions otherwise."""
+def test_a_fit_on_several_devices_is_that_on_one(tmp_path, n_devices, n_regions, n_members):
+    """Points are shared out over all devices where there is one network, networks otherwise."""
     path = str(tmp_path / "found.npz")
     program = PROGRAM.format(
         tests=str(Path(__file__).parent),
         n=n_devices,
-        changes={"subdomains": n_regions},
+        changes={"subdomains": n_regions, "n_members": n_members},
         path=path,
     )
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={n_devices}"
@@ -43,5 +44,5 @@ def test_a_fit_on_several_devices_is_that_on_one(tmp_path, n_devices, n_regions)
     found = np.load(path)
     assert found["n"] == n_regions
     np.testing.assert_allclose(found["several"], found["one"], rtol=1e-8, atol=1e-8)
-    if n_regions == 1:  # sums in another order: it is not the same program
+    if n_regions * n_members == 1:  # sums in another order: it is not the same program
         assert (found["several"] != found["one"]).any()

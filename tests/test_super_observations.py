@@ -17,6 +17,7 @@ from xdiffice.super_observations import (
     noisiness,
     scatter_of_data,
     super_observations,
+    with_noise,
 )
 from xdiffice.training.loss import Batch, FrontBatch, InteriorBatch, ThicknessBatch, VelocityBatch
 
@@ -492,3 +493,33 @@ def test_a_grid_has_no_gaps_even_if_some_of_it_is_missing(side):
 def test_one_point_leaves_all_of_the_shelf_a_gap():
     assert gaps(with_thickness_at([0.5], [0.5])) > 0.99
     assert gaps(with_thickness_at([], [])) == 0.0  # somebody else complains
+
+
+def test_noise_is_added_as_it_is_there():
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 40_000))
+    rng = np.random.default_rng(1)
+    u, v = 0.2 * x + 0.1 * rng.standard_normal(x.size), 0.1 * y
+    points = shelf(x, y, u, v, 0.5 * x)
+    some = np.where(x > 0, 4.0, 1.0)
+    points = points._replace(velocity=points.velocity._replace(u_weight=some / some.mean()))
+    data = with_errors(points, 50_000, 50_000, {"h": 0.02})
+    assert data.errors["v"] == 0.0  # scatters less than any network could tell from a slope
+    assert data.errors["u"] == pytest.approx(0.1, rel=0.05)
+    assert data.errors["h"] == 0.02
+    noisy = with_noise(data, np.random.default_rng(2))
+    np.testing.assert_array_equal(noisy.velocity.v, v)
+    added = noisy.velocity.u - u
+    # The less a value weighs the larger is its error.
+    expected = data.errors["u"] * np.sqrt(2.5 / some)
+    assert np.std(added / expected) == pytest.approx(1.0, abs=0.02)
+    assert np.std(noisy.thickness.h - 0.5 * x) == pytest.approx(0.02, rel=0.02)
+    assert noisy.interior is data.points.interior
+
+
+def test_means_have_the_error_of_means():
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 40_000))
+    u, v = 0.2 * np.random.default_rng(1).standard_normal((2, x.size))
+    data = with_errors(shelf(x, y, u, v, 0.5 * x), 1000, 50_000, {})
+    n = x.size / data.points.velocity.x.size
+    assert n > 30
+    assert data.errors["u"] == pytest.approx(0.2 / np.sqrt(n), rel=0.2)

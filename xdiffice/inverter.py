@@ -26,15 +26,18 @@ from xdiffice.observations.gather import gather
 from xdiffice.parameters import check_parameters
 from xdiffice.physics.rheology import Rheology
 from xdiffice.results.diagnostics import (
+    imbalance,
     jumps,
     misfit,
     relative_residuals,
+    shortest_wavelength,
     strain_rate_error,
     variance_explained,
 )
 from xdiffice.results.evaluate import SPREAD, FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.predictions import Predictor
+from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
@@ -316,10 +319,12 @@ class SSAViscosityInverter(BaseEstimator):
         error = strain_rate_error(fitted, observations, self.misfit_)
         self.model_: FittedModel = replace(fitted, strain_rate_error=error)
         self.scales_ = fitted.scales
-        self.residual_ = relative_residuals(self.model_, observations)
+        unbalanced = imbalance(self.model_, observations)
+        self.residual_ = relative_residuals(self.model_, observations, unbalanced)
         self.jump_ = jumps(self.model_, observations)
         self.notes_ = observations.notes
         self._labels, self._domain = observations.labels, observations.domain
+        self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
         return self
 
     def predict(
@@ -373,7 +378,7 @@ class SSAViscosityInverter(BaseEstimator):
         if quantiles is not None:
             return self._with_quantiles(names, quantiles, template, extrapolate, chunks)
         target = resolve_template(template, self._labels, chunks)
-        predictor = Predictor(self.model_, None if extrapolate else self._domain, names)
+        predictor = Predictor(self.model_, self._domain, self._conditions, names, extrapolate)
         return label(
             predictor.on(target),
             target,

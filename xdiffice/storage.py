@@ -30,13 +30,14 @@ from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 from xdiffice.physics.scales import Affine, Scales
 from xdiffice.preparation import make_model
 from xdiffice.results.evaluate import FittedModel
+from xdiffice.results.quality import Quality
 from xdiffice.results.writing import check_seal, seal, write_whole
 
 if TYPE_CHECKING:
     from xdiffice.inverter import SSAViscosityInverter
 
 FORMAT = "xdiffice fitted inverter"
-FORMAT_VERSION = 2  # 1 had no members
+FORMAT_VERSION = 2  # 1 had no members and no conditions of pixels
 MOST_BYTES = 4 * 2**30
 """Of all arrays together; more is not read: a small file can claim any size."""
 
@@ -125,7 +126,12 @@ def to_tree(estimator: SSAViscosityInverter) -> xr.DataTree:
         {"overlap": float(partition.overlap)},
     )
     pixels = xr.Dataset(
-        {"x": ("pixel", domain.x), "y": ("pixel", domain.y)}, attrs={"spacing": domain.spacing}
+        {
+            "x": ("pixel", domain.x),
+            "y": ("pixel", domain.y),
+            "condition": ("pixel", estimator._conditions),
+        },
+        attrs={"spacing": domain.spacing},
     )
     history = estimator.history_
     history = history.assign(stage=history["stage"].astype(object))
@@ -205,6 +211,9 @@ def from_tree(
         estimator._domain = Domain(
             pixels["x"].values, pixels["y"].values, float(pixels.attrs["spacing"])
         )
+        estimator._conditions = np.full(pixels.sizes["pixel"], Quality.DETERMINED, np.int8)
+        if "condition" in pixels:  # not in version 1
+            estimator._conditions = pixels["condition"].values.astype(np.int8)
         estimator._labels = _labels(_dataset(tree, "template"))
     except XdifficeError:
         raise

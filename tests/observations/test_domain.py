@@ -56,3 +56,26 @@ def test_corners_of_pixels_belong_to_them_and_nan_to_nothing():
 def test_a_pixel_or_two(n):
     domain = Domain(np.arange(n) * 500.0, np.zeros(n), 500.0)
     assert domain.contains(np.zeros(1), np.zeros(1)).all()
+
+
+@pytest.mark.parametrize("on_raster", [True, False])
+def test_values_of_pixels_hold_as_far_as_these_do(on_raster):
+    rng = np.random.default_rng(0)
+    chosen = PIXELS[rng.permutation(len(PIXELS))[:60]] * 500.0
+    if not on_raster:
+        chosen = chosen + rng.uniform(-50, 50, chosen.shape)
+    domain = Domain(chosen[:, 0], chosen[:, 1], 500.0)
+    assert (domain._raster is not None) == on_raster
+    values = rng.integers(1, 7, 60).astype(np.int8)
+    x, y = rng.uniform(-300, 5500, (2, 3000))
+    inside = domain.contains(x, y)
+    x, y = x[inside], y[inside]
+    found = domain.spread(values)(x, y)
+    distance = np.hypot(domain.x[:, None] - x, domain.y[:, None] - y)
+    near = np.maximum(np.abs(domain.x[:, None] - x), np.abs(domain.y[:, None] - y)) < 249
+    within = near.any(axis=0)
+    assert within.sum() > 500
+    np.testing.assert_array_equal(found[within], values[distance.argmin(axis=0)][within])
+    # Half a pixel off the shelf it is that of some pixel around.
+    for k in np.flatnonzero(~within):
+        assert found[k] in values[distance[:, k] < 1.5 * 500 * np.sqrt(2)]

@@ -240,8 +240,9 @@ class TestLabel:
         attrs = out["viscosity_quality"].attrs
         assert out["viscosity_quality"].dtype == attrs["flag_values"].dtype == np.int8
         meanings = attrs["flag_meanings"].split()
-        assert meanings == ["outside", "determined", "not_separated", "no_strain"]
-        assert attrs["flag_values"].tolist() == [0, 1, 2, 3]
+        known = ["outside", "determined", "not_separated", "no_strain", "weakly_determined"]
+        assert meanings == [*known, "near_gap", "near_pinning_point", "extrapolated"]
+        assert attrs["flag_values"].tolist() == [*range(8)]
 
     def test_every_variable_is_described_and_placed(self):
         out = make_output()

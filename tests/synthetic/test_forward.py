@@ -435,3 +435,26 @@ def test_loose_piece_is_named():
         solve(spreading(), mesh, front=lambda x, y: x > 0)
     with pytest.raises(ParameterError, match="domain is a str"):
         solve(spreading(), "mesh")
+
+
+@pytest.mark.parametrize("glen", [False, True])
+def test_drag_slows_a_slab_between_moving_walls(glen):
+    """μ h u'' = β u has the solution cosh(y / l), l² = μ h / β; no thickness drives it."""
+    h, mu, length = 300.0, 4e13, 12e3
+    beta = mu * h / length**2
+
+    def u(x, y):
+        return 1e-5 * np.cosh(y / length)
+
+    ice = {"glen": (2 * mu, 1.0)} if glen else {"viscosity": mu}
+    errors = []
+    for size in (4e3, 2e3):
+        mesh = box_mesh((0.0, 40e3), (-20e3, 20e3), size)
+        flow = solve_shelf(mesh, h, (u, 0.0), no_front, drag=beta, **ice)
+        x, y = np.random.default_rng(0).uniform(-18e3, 18e3, (2, 400))
+        found = flow.velocity(x + 20e3, y)
+        errors.append(np.abs(found - [u(x, y), 0 * x]).max() / 1e-5)
+    assert errors[1] < 1e-3
+    assert errors[0] / errors[1] > 6  # third order
+    free = solve_shelf(mesh, h, (u, 0.0), no_front, **ice).velocity(np.array([20e3]), np.zeros(1))
+    assert free[0, 0] > 1.5 * u(0.0, 0.0)

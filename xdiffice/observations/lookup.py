@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, maximum_filter
 
 MOST_PIXELS_FOR_ONE = 100
 """Of a raster around the shelf, for each of its pixels."""
@@ -54,13 +54,30 @@ class Lookup:
         """Pixels beside known ones."""
         return binary_dilation(self.known, np.ones((3, 3))) & ~self.known
 
-    def within(self, at: np.ndarray, reach: float) -> np.ndarray:
-        """Tell whether the centre of a pixel is within reach, m: half its diagonal at least."""
+    def painted(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Put values of known pixels on the raster; beside these is the largest one around."""
+        c, r, _, _ = self._places(at)
+        raster = np.zeros(self.known.shape, values.dtype)
+        raster[r, c] = values
+        return np.where(self.known, raster, maximum_filter(raster, 3))
+
+    def picked(self, raster: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return the values of such a raster at positions on the shelf."""
+        c, r, _, _ = self._places(at)
+        return raster[r, c]
+
+    def _places(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Column and row of positions, as whole numbers on the raster and as they are."""
         column, row = ((at - self.origin) / self.spacing).T
         c, r = (
             np.clip(np.rint(place).astype(np.int64), 0, n - 1)
             for place, n in zip((column, row), self.known.shape[::-1], strict=True)
         )
+        return c, r, column, row
+
+    def within(self, at: np.ndarray, reach: float) -> np.ndarray:
+        """Tell whether the centre of a pixel is within reach, m: half its diagonal at least."""
+        c, r, column, row = self._places(at)
         inside = self.known[r, c]
         (beside,) = np.nonzero(self._around[r, c])
         r, c, row, column = (values[beside] for values in (r, c, row, column))

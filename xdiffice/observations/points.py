@@ -6,6 +6,7 @@ one-dimensional, in SI units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,6 +76,17 @@ class Domain:
         else:
             inside[near] = self._raster.within(at, self._reach)
         return inside
+
+    def spread(self, values: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return a function of positions in the shelf, m: the value of the pixel that each is in.
+
+        Half a pixel off the shelf it is that of the nearest, or the largest of the pixels around.
+        """
+        raster = self._raster
+        if raster is None:
+            return lambda x, y: values[self._tree.query(np.column_stack([x, y]))[1]]
+        painted = raster.painted(np.column_stack([self.x, self.y]), values)
+        return lambda x, y: raster.picked(painted, np.column_stack([x, y]))
 
     def _may_contain(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Tell whether positions are in the rectangle around the shelf."""

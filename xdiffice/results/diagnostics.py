@@ -9,6 +9,8 @@ import numpy as np
 from xdiffice.observations.points import Observations
 from xdiffice.results.evaluate import DRIVING, MOTION, RESIDUALS, FittedModel, Orders
 
+SAMPLE = 20_000  # pixels at which members are compared
+
 
 def misfit(model: FittedModel, observations: Observations) -> dict[str, float]:
     """Relative L2 misfit ‖fit − data‖ / ‖data‖ of u, v and h over all data."""
@@ -28,19 +30,29 @@ def variance_explained(model: FittedModel, observations: Observations) -> dict[s
     return scores
 
 
-def relative_residuals(model: FittedModel, observations: Observations) -> dict[str, float]:
+def imbalance(model: FittedModel, observations: Observations) -> np.ndarray:
+    """Return what is left of the momentum balance by pixel, over the rms of what drives the ice.
+
+    The driving stress is ρ g' h ∇h.
+    """
+    domain = observations.domain
+    inside = model.evaluate(domain.x, domain.y, (*RESIDUALS, *DRIVING))
+    driving = np.hypot(*(inside[name] for name in DRIVING))
+    return np.hypot(*(inside[name] for name in RESIDUALS)) / (_rms(driving) or 1.0)
+
+
+def relative_residuals(
+    model: FittedModel, observations: Observations, unbalanced: np.ndarray
+) -> dict[str, float]:
     """Rms of what is left of the equations over the rms of what drives the ice.
 
-    ``momentum`` relative to the driving stress ρ g' h ∇h, over the whole shelf; ``front`` relative
-    to ½ ρ g' h, over all front points.
+    ``momentum`` over the whole shelf, from `imbalance`; ``front`` relative to ½ ρ g' h, over all
+    front points.
     """
-    domain, front = observations.domain, observations.front
-    inside = model.evaluate(domain.x, domain.y, (*RESIDUALS, *DRIVING))
+    front = observations.front
     r_x, r_y, pressure = model.front_residual(front.x, front.y, front.n_x, front.n_y)
-    driving = np.hypot(*(inside[name] for name in DRIVING))
-    momentum = np.hypot(*(inside[name] for name in RESIDUALS))
     return {
-        "momentum": _rms(momentum) / (_rms(driving) or 1.0),
+        "momentum": _rms(unbalanced),
         "front": _rms(np.hypot(r_x, r_y)) / (_rms(pressure) or 1.0),
     }
 
@@ -73,17 +85,28 @@ def strain_rate_error(
 ) -> float:
     """Error of the strain rates of the fitted velocity, s-1.
 
-    The misfit σ of the velocity (``misfits``, from `misfit`) leaves an error of σ (p / n)^½ in a
-    fit of p parameters to n values, the derivative of which is larger by the largest wavenumber of
-    the networks.
+    Of an ensemble it is what members differ by, at a sample of the shelf's pixels. Of one network:
+    the misfit σ of the velocity (``misfits``, from `misfit`) leaves an error of σ (p / n)^½ in a
+    fit of p parameters to n values. Its derivative is larger by the largest wavenumber of the
+    first layer. On synthetic shelves both come to the same within a factor of two.
     """
+    if model.n_members > 1:
+        domain = observations.domain
+        step = max(1, domain.x.size // SAMPLE)
+        return model.spread(domain.x[::step], domain.y[::step], "effective_strain_rate")
     velocity, network = observations.velocity, model.model.motion
     components = zip(MOTION[:2], (velocity.u, velocity.v), strict=True)
     u, v = (misfits[name] * _rms(data) for name, data in components)
     n_parameters = len(model.region_scales) * network.n_parameters
     share = min(1.0, n_parameters / (2 * velocity.x.size))
-    wavenumber = network.frequency / min(scales.length for scales in model.region_scales)
+    wavenumber = 2 * np.pi / shortest_wavelength(model)
     return float(np.hypot(u, v) * np.sqrt(share) * wavenumber)
+
+
+def shortest_wavelength(model: FittedModel) -> float:
+    """Wavelength of the highest frequency of the first layer of the networks for motion, m."""
+    length = min(scales.length for scales in model.region_scales)
+    return float(2 * np.pi * length / model.model.motion.frequency)
 
 
 def _pairs(model: FittedModel, observations: Observations):

@@ -8,7 +8,7 @@ blocks of one fixed size, so there is one compilation and bounded memory.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -130,18 +130,27 @@ class FittedModel:
         return {name: found[name] for name in wanted}
 
     def _spreads(self, x: np.ndarray, y: np.ndarray, names: Collection[str]) -> dict:
-        """Geometric standard deviations between the members, n - 1 in the denominator."""
+        """Geometric standard deviations between the members."""
         of = [name.removesuffix(SPREAD) for name in names]
-        mean, squares = np.zeros((2, len(of), x.size))
+        deviations = self._deviations(x, y, of, np.log)
+        return {name: np.exp(one) for name, one in zip(names, deviations, strict=True)}
+
+    def spread(self, x: np.ndarray, y: np.ndarray, name: str) -> float:
+        """Root mean square, over positions in m, of the members' standard deviations, SI."""
+        (deviation,) = self._deviations(x, y, [name], np.asarray)
+        return float(np.sqrt(np.mean(deviation**2)))
+
+    def _deviations(self, x, y, names: Collection[str], scale: Callable) -> np.ndarray:
+        """Return standard deviations between the members, with n - 1 in the denominator."""
+        mean, squares = np.zeros((2, len(names), x.size))
         for k in range(self.n_members):
-            found = replace(self, theta=self.theta[k : k + 1]).evaluate(x, y, of)
-            for row, name in enumerate(of):
-                logarithm = np.log(found[name])
-                before = logarithm - mean[row]
+            found = replace(self, theta=self.theta[k : k + 1]).evaluate(x, y, names)
+            for row, name in enumerate(names):
+                value = scale(found[name])
+                before = value - mean[row]
                 mean[row] += before / (k + 1)
-                squares[row] += before * (logarithm - mean[row])
-        factors = np.exp(np.sqrt(squares / (self.n_members - 1)))
-        return dict(zip(names, factors, strict=True))
+                squares[row] += before * (value - mean[row])
+        return np.sqrt(squares / (self.n_members - 1))
 
     def front_residual(self, x, y, n_x, n_y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residual of T n = ½ ρ g' h n at the front, and the size of its right side, all in Pa."""

@@ -20,7 +20,7 @@ from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from ..physics.rheology import Quantity
 from .evaluate import QUALITY, SPREAD
-from .quality import BUTTRESSING, Quality
+from .quality import BUTTRESSING, GAP, UNBALANCED, WEAK, Quality
 from .template import Target, resolve_template
 
 __all__ = ["OUTPUT_VARIABLES", "Target", "label", "resolve_template"]
@@ -81,11 +81,20 @@ _FLAGS: dict[str, dict[str, Any]] = {
         "flag_values": np.array([*Quality], dtype="int8"),
         "flag_meanings": " ".join(flag.name.lower() for flag in Quality),
         "comment": (
-            "no_strain: effective strain rate within its error, which is the error of the fitted "
-            "velocity times the largest wavenumber of the networks; stress says nothing about "
-            "viscosity. not_separated: ice is not buttressed along one axis (buttressing number "
+            "no_strain: effective strain rate within its error, which is what members of an "
+            "ensemble differ by, or the error of the fitted velocity times the largest wavenumber "
+            "of the first layer of the networks; stress says nothing about viscosity. "
+            f"weakly_determined: within {WEAK:g} such errors. "
+            "not_separated: ice is not buttressed along one axis (buttressing number "
             f"within {BUTTRESSING:g} of zero); the flow does not tell horizontal from vertical "
-            "viscosity, only the preference for isotropic ice does"
+            "viscosity, only the preference for isotropic ice does. "
+            f"near_gap: no velocity within {GAP:g} pixels, or no thickness within these and a "
+            "quarter of the shortest wavelength of the first layer. "
+            "near_pinning_point: the momentum balance leaves over more than "
+            f"{UNBALANCED:g} of the rms driving stress, as where the ground pushes, which the "
+            "equations do not know. extrapolated: off the shelf. The first that holds "
+            "is said, of extrapolated, no_strain, weakly_determined, not_separated, "
+            "near_pinning_point and near_gap"
         ),
     },
     "subdomain": {

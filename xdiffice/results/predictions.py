@@ -6,14 +6,16 @@ work: within one, positions are evaluated slab by slab, and none outside of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from xdiffice.observations.points import Domain
-from xdiffice.results.evaluate import CHUNK, FittedModel
+from xdiffice.results.evaluate import CHUNK, QUALITY, FittedModel
+from xdiffice.results.quality import Quality
 from xdiffice.results.template import Target
 
 
@@ -25,15 +27,21 @@ class Predictor:
     ----------
     fitted : FittedModel
         Networks of all regions.
-    domain : Domain or None
-        Where the shelf is; everywhere if None.
+    domain : Domain
+        Where the shelf is.
+    conditions : ndarray of int8
+        `Quality` of its pixels, from `xdiffice.results.quality.conditions`.
     names : tuple of str
         Variables, of `FittedModel.variables`.
+    extrapolate : bool
+        Whether to evaluate outside of the shelf as well.
     """
 
     fitted: FittedModel
-    domain: Domain | None
+    domain: Domain
+    conditions: np.ndarray
     names: tuple[str, ...]
+    extrapolate: bool = False
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Evaluate at positions.
@@ -48,16 +56,28 @@ class Predictor:
         ndarray, shape (len(names), n)
             SI values, NaN off the shelf and where there is no position.
         """
-        if self.domain is None:
+        inside = on_shelf = self.domain.contains(x, y)
+        if self.extrapolate:
             inside = np.isfinite(x) & np.isfinite(y)
-        else:
-            inside = self.domain.contains(x, y)
         result = np.full((len(self.names), x.size), np.nan)
         if inside.any():
             values = self.fitted.evaluate(x[inside], y[inside], self.names)
             for row, name in zip(result, self.names, strict=True):
                 row[inside] = values[name]
+        if QUALITY in self.names:
+            row = result[self.names.index(QUALITY)]
+            row[inside & ~on_shelf] = Quality.EXTRAPOLATED
+            sure = np.flatnonzero(on_shelf & (row == Quality.DETERMINED))
+            if self._flags is not None and sure.size:
+                row[sure] = self._flags(x[sure], y[sure])
         return result
+
+    @cached_property
+    def _flags(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+        """Conditions at positions in the shelf; None where there is nothing to be said."""
+        if (self.conditions == Quality.DETERMINED).all():
+            return None
+        return self.domain.spread(self.conditions)
 
     def on(self, target: Target) -> Mapping[str, Any]:
         """Return the variables at all positions of a template.

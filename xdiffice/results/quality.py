@@ -1,6 +1,7 @@
 """Where the flow determines a viscosity: what the flag variable of a result says.
 
-Takes fields in the units of the equations, and gives a number for every position.
+`quality` takes fields in the units of the equations, and gives a number for every position;
+`conditions` knows the data, and gives one for every pixel of the shelf.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from enum import IntEnum
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy.spatial import cKDTree
 
+from xdiffice.observations.points import Observations
 from xdiffice.physics.jets import Array, Jet
 from xdiffice.physics.ssa import effective_strain_rate_squared
 
 BUTTRESSING = 0.1  # less, along one axis, and μ_h and μ_v cannot be told apart
+WEAK = 4.0  # errors: a strain rate that is no larger is known to a quarter at best
+GAP = 2.0  # pixels, or distances between data, without data
+WAVELENGTHS = 0.25  # of the networks' finest layer, without thickness
+UNBALANCED = 0.5  # of the rms driving stress
+SAMPLE = 2000  # data that are asked for the distance of the next
 
 
 class Quality(IntEnum):
@@ -23,6 +32,10 @@ class Quality(IntEnum):
     DETERMINED = 1
     NOT_SEPARATED = 2
     NO_STRAIN = 3
+    WEAKLY_DETERMINED = 4
+    NEAR_GAP = 5
+    NEAR_PINNING_POINT = 6
+    EXTRAPOLATED = 7
 
 
 def quality(
@@ -63,4 +76,43 @@ def quality(
         open_sea = jnp.minimum(*buttressing) < BUTTRESSING
         result = jnp.where(open_sea, Quality.NOT_SEPARATED, result)
     rate = jnp.sqrt(effective_strain_rate_squared(u.x, u.y, v.x, v.y))
+    result = jnp.where(rate <= WEAK * strain_rate_error, Quality.WEAKLY_DETERMINED, result)
     return jnp.where(rate <= strain_rate_error, Quality.NO_STRAIN, result)
+
+
+def conditions(observations: Observations, unbalanced: np.ndarray, wavelength: float) -> np.ndarray:
+    """Tell what the data say about the pixels of a shelf, whatever the flow.
+
+    Parameters
+    ----------
+    observations : Observations
+        The shelf.
+    unbalanced : ndarray, shape (n,)
+        At its pixels, what the momentum balance leaves over, over the rms driving stress. Nothing
+        in the equations pushes where the ground does: the forces of a pinning point that a mask
+        takes for floating are left over around it.
+    wavelength : float
+        The shortest one of the first layer of the networks, m: over a fraction of it they know
+        how to bridge a gap between thicknesses.
+
+    Returns
+    -------
+    ndarray of int8, shape (n,)
+        `Quality`.
+    """
+    domain = observations.domain
+    result = np.full(domain.x.shape, Quality.DETERMINED, np.int8)
+    for points, bridged in (
+        (observations.velocity, 0.0),
+        (observations.thickness, WAVELENGTHS * wavelength),
+    ):
+        if points.x is domain.x:
+            continue  # pixels without data are no part of the shelf
+        data = cKDTree(np.column_stack([points.x, points.y]))
+        some = data.data[:: max(1, points.x.size // SAMPLE)]
+        apart = np.median(data.query(some, k=[min(2, points.x.size)])[0])
+        reach = max(GAP * max(domain.spacing, apart), bridged)
+        away, _ = data.query(np.column_stack([domain.x, domain.y]), distance_upper_bound=reach)
+        result[~np.isfinite(away)] = Quality.NEAR_GAP
+    result[unbalanced > UNBALANCED] = Quality.NEAR_PINNING_POINT
+    return result

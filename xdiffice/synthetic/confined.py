@@ -37,6 +37,7 @@ def confined_shelf(
     thickness: Pattern | None = None,
     rheology: str = "isotropic",
     glen: tuple[Pattern, float] | None = None,
+    drag: Pattern | None = None,
     inflow_speed: float = 1.5e-5,
     side_speed: float = 4.2e-5,
     boundary_velocity: tuple[Field, Field] | None = None,
@@ -82,6 +83,8 @@ def confined_shelf(
     glen : pair of (field, float), optional
         Instead of a viscosity: B (Pa s^(1/n)) and n of Glen's law. The true viscosity is then
         that of the computed strain rate.
+    drag : float, callable, array or xarray.DataArray, optional
+        β, Pa s m-1, of the drag β u of the ground under the ice, as at pinning points.
     inflow_speed : float
         Greatest speed at the grounding line, m s-1; it falls to zero at the sides.
     side_speed : float
@@ -176,6 +179,7 @@ def confined_shelf(
         h,
         boundary_velocity,
         front or _front_condition(mask, grid, mesh, mesh_size),
+        drag=None if drag is None else on_grid(drag, "drag"),
         constants=constants,
         **stiffness,
     )

@@ -40,6 +40,7 @@ def solve_shelf(
     vertical_viscosity: Field | None = None,
     glen: tuple[Field, float] | None = None,
     strain_rate_floor: float = 1e-14,
+    drag: Field | None = None,
     mesh_size: float | None = None,
     constants: PhysicalConstants | None = None,
 ) -> ShelfFlow:
@@ -77,6 +78,9 @@ def solve_shelf(
         μ = ½ B (ε_e² + ε_0²)^((1/n − 1)/2).
     strain_rate_floor : float
         ε_0, s-1.
+    drag : float, callable or xarray.DataArray, optional
+        β, Pa s m-1, of the drag β u under ice that touches the ground here and there (a pinning
+        point); it is taken from the left side of the balance.
     mesh_size : float, optional
         For a raster mask: see `mask_mesh`.
     constants : PhysicalConstants, optional
@@ -98,7 +102,13 @@ def solve_shelf(
     mesh = domain if isinstance(domain, MeshTri) else _mesh_of(domain, mesh_size)
     check_pair(velocity, "velocity", "(u, v)")
     problem, front_edges, solution, fixed = posed(
-        mesh, as_function(thickness, "thickness", positive=True), velocity, front, law, constants
+        mesh,
+        as_function(thickness, "thickness", positive=True),
+        velocity,
+        front,
+        law,
+        constants,
+        None if drag is None else as_function(drag, "drag"),
     )
     solution, n_steps = problem.solve(solution, fixed)
     return ShelfFlow(
@@ -120,6 +130,7 @@ def posed(
     front: FrontCondition,
     law: Law,
     constants: PhysicalConstants | None,
+    drag: FieldFunction | None = None,
 ) -> tuple[Problem, np.ndarray, np.ndarray, np.ndarray]:
     """Pose the equations that `solve_shelf` solves, for parameters that it has checked.
 
@@ -129,7 +140,7 @@ def posed(
         The equations, the edges that are calving front, the imposed velocity (scaled, zero
         elsewhere), and the numbers of the degrees of freedom that it fixes.
     """
-    problem = Problem.on(mesh, thickness, law, constants or PhysicalConstants())
+    problem = Problem.on(mesh, thickness, law, constants or PhysicalConstants(), drag)
     front_edges = _front_edges(mesh, front)
     start, fixed = problem.imposed(
         np.setdiff1d(mesh.boundary_facets(), front_edges),

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 from skfem import Basis, BilinearForm, ElementTriP2, ElementVector, LinearForm, MeshTri
-from skfem.helpers import ddot, div, sym_grad
+from skfem.helpers import ddot, div, dot, sym_grad
 
 from xdiffice.errors import ConvergenceError
 from xdiffice.physics.constants import PhysicalConstants
@@ -47,6 +47,8 @@ class Problem:
         Unit of viscosity μ0, Pa s.
     first_guess : StrainRate
         At the quadrature points, s-1: where Glen's law starts.
+    drag : ndarray
+        Basal drag over velocity, at the quadrature points, scaled.
     """
 
     basis: Basis
@@ -59,6 +61,7 @@ class Problem:
     weight: float
     stiffness: float
     first_guess: StrainRate
+    drag: np.ndarray
 
     @classmethod
     def on(
@@ -67,8 +70,9 @@ class Problem:
         thickness: Callable,
         law: Law,
         constants: PhysicalConstants,
+        drag: Callable | None = None,
     ) -> Problem:
-        """Set the equations up on a mesh (m), for thickness (m) as a function of position."""
+        """Set the equations up on a mesh, m, for functions: thickness, m, and drag, Pa s m-1."""
         low, high = mesh.p.min(axis=1), mesh.p.max(axis=1)
         center, length = (low + high) / 2, float((high - low).max()) / 2
         scaled = MeshTri((mesh.p - center[:, None]) / length, mesh.t)
@@ -84,7 +88,9 @@ class Problem:
             guess = StrainRate(zero, zero, law.spreading_rate(x, y, stress))
         stiffness = float(law.viscosities(x, y, guess).horizontal.mean())
         weight = constants.driving_weight * mean
-        return cls(basis, law, x, y, h / mean, center, length, weight, stiffness, guess)
+        speed = weight / stiffness * length
+        friction = zero if drag is None else drag(x, y) * speed * length / (weight * mean)
+        return cls(basis, law, x, y, h / mean, center, length, weight, stiffness, guess, friction)
 
     @property
     def rate(self) -> float:
@@ -146,6 +152,8 @@ class Problem:
             "mu_v": viscosities.vertical / self.stiffness,
         }
         matrix = stiffness_form.assemble(self.basis, **given)
+        if self.drag.any():
+            matrix = matrix + _drag.assemble(self.basis, drag=self.drag)
         load = driving_form.assemble(self.basis, h=self.thickness) - matrix @ solution
         if newton:
             trace = strain.xx + strain.yy
@@ -174,6 +182,8 @@ class Problem:
         dissipation = self.law.dissipation(self.x, self.y, strain) / (self.weight * self.rate)
         divergence = (strain.xx + strain.yy) / self.rate
         density = self.thickness * dissipation - 0.5 * self.thickness**2 * divergence
+        velocity = np.asarray(self.basis.interpolate(solution))
+        density = density + 0.5 * self.drag * (velocity**2).sum(axis=0)
         return float((density * self.basis.dx).sum())
 
 
@@ -189,6 +199,11 @@ def _softening(u, v, w):  # type: ignore[no-untyped-def]
     # dμ = μ' dε_e², and dε_e² = (ε + tr ε I) : dε.
     rate_u, rate_v = ddot(w["total"], sym_grad(u)), ddot(w["total"], sym_grad(v))
     return 2 * w["h"] * w["slope"] * rate_u * rate_v
+
+
+@BilinearForm
+def _drag(u, v, w):  # type: ignore[no-untyped-def]
+    return w["drag"] * dot(u, v)
 
 
 @LinearForm
