@@ -452,9 +452,9 @@ def test_drag_slows_a_slab_between_moving_walls(glen):
         mesh = box_mesh((0.0, 40e3), (-20e3, 20e3), size)
         flow = solve_shelf(mesh, h, (u, 0.0), no_front, drag=beta, **ice)
         x, y = np.random.default_rng(0).uniform(-18e3, 18e3, (2, 400))
-        found = flow.velocity(x + 20e3, y)
+        found = np.stack(flow.velocity(x + 20e3, y))
         errors.append(np.abs(found - [u(x, y), 0 * x]).max() / 1e-5)
     assert errors[1] < 1e-3
     assert errors[0] / errors[1] > 6  # third order
-    free = solve_shelf(mesh, h, (u, 0.0), no_front, **ice).velocity(np.array([20e3]), np.zeros(1))
-    assert free[0, 0] > 1.5 * u(0.0, 0.0)
+    free = solve_shelf(mesh, h, (u, 0.0), no_front, **ice)
+    assert free.velocity(np.array([20e3]), np.zeros(1))[0] > 1.5 * u(0.0, 0.0)
