@@ -457,4 +457,4 @@ def test_drag_slows_a_slab_between_moving_walls(glen):
     assert errors[1] < 1e-3
     assert errors[0] / errors[1] > 6  # third order
     free = solve_shelf(mesh, h, (u, 0.0), no_front, **ice)
-    assert free.velocity(np.array([20e3]), np.zeros(1))[0] > 1.5 * u(0.0, 0.0)
+    assert free.velocity(np.array([20e3]), np.zeros(1))[0] > 1.3 * u(0.0, 0.0)
