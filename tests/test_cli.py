@@ -114,6 +114,7 @@ class TestInvert:
         arguments = [
             *("--rheology", "glen", "--subdomains", "4", "--max-seconds", "2.5"),
             *("--max-iterations", "9", "--quiet", "--variable", "thickness=thickness"),
+            *("--members", "3"),
             *("--variable", "mask=m", "--units"),
         ]
         out, kept = tmp_path / "out.nc", tmp_path / "run.nc"
@@ -126,6 +127,7 @@ class TestInvert:
         assert stub.made[0].params == {
             "rheology": "glen",
             "subdomains": 4,
+            "n_members": 3,
             "max_seconds": 2.5,
             "max_iterations": 9,
             "random_state": 0,

@@ -110,6 +110,9 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the result, too")
     parser.add_argument("--rheology", choices=["isotropic", "anisotropic", "glen"])
     parser.add_argument("--subdomains", type=_count_or_auto, metavar="N", help="count, or auto")
+    parser.add_argument(
+        "--members", type=int, metavar="N", help="of an ensemble, for viscosity_std"
+    )
     _add_reading(parser)
     _add_training(parser, seconds=None)
     parser.add_argument(

@@ -61,6 +61,7 @@ def invert(arguments: argparse.Namespace) -> int:
     params = _training(arguments) | _given(
         rheology=arguments.rheology,
         subdomains=arguments.subdomains,
+        n_members=arguments.members,
         checkpoint=arguments.checkpoint,
         **_reading(arguments),
     )

@@ -4,7 +4,7 @@ Twelve synthetic shelves of different sizes, viscosities and thicknesses, with n
 the velocity; a third has an ice rise, a third a stiff core that hardly deforms, a quarter gaps, and
 half come with their errors and noise of 1 % on the thickness.
 
-    python tests/benchmarks/coverage.py
+    python tests/benchmarks/intervals.py
 """
 
 from __future__ import annotations
