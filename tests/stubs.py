@@ -23,6 +23,7 @@ class StubInverter:
         rheology: str = "isotropic",
         subdomains: Any = 1,
         *,
+        n_members: int = 1,
         max_seconds: float | None = None,
         max_iterations: int = 1000,
         random_state: int = 0,
