@@ -22,15 +22,14 @@ def intervals():
 
 
 def test_what_the_benchmark_counts(intervals):
-    truth = xr.DataArray([1.0, 1.0, 1.0, 1.0, 1.0, np.nan], dims="p")
-    flags = [Quality.DETERMINED] * 3 + [Quality.NO_STRAIN, Quality.WEAKLY_DETERMINED, 0]
+    truth = xr.DataArray([1.0, 1.0, 1.0, 1.0, 1.0, np.nan, np.nan], dims="p")
+    flags = [1, 1, 1, Quality.NO_STRAIN, Quality.WEAKLY_DETERMINED, 0, Quality.DETERMINED]
+    low = [0.9, 0.7, 1.1, 0.5, 0.5, np.nan, 0.5]
+    high = [1.2, 0.9, 1.2, 2.0, 2.0, np.nan, 2.0]
     result = xr.Dataset(
         {
-            "viscosity": ("p", np.exp([0.1, -0.2, 0.0, 1.0, 2.0, np.nan])),
-            "viscosity_quantile": (
-                ("quantile", "p"),
-                [[0.9, 0.7, 1.1, 0.5, 0.5, np.nan], [1.2, 0.9, 1.2, 2.0, 2.0, np.nan]],
-            ),
+            "viscosity": ("p", np.exp([0.1, -0.2, 0.0, 1.0, 2.0, np.nan, 0.0])),
+            "viscosity_quantile": (("quantile", "p"), [low, high]),
             "viscosity_quality": ("p", flags),
         }
     )

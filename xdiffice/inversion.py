@@ -20,7 +20,7 @@ from xdiffice.preparation import (
     choose,
     make_model,
     make_problems,
-    make_recipes,
+    make_regions,
     make_seams,
     residual_extents,
     velocity_error,
@@ -141,24 +141,15 @@ class Inversion:
 
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""
-        estimator, choices, parts = self._estimator, self.choices, self._parts
-        data = [part.data(choices) for part in parts]
-        recipes = make_recipes(estimator, choices, data)
+        estimator, choices = self._estimator, self.choices
+        regions = make_regions(estimator, choices, self._parts)
         n_members = int(estimator.n_members)
         if n_members == 1:
-            return [make_problems(estimator, choices, parts, data, recipes, recorder, rng)]
-        weights = [recipe.weights for recipe in recipes]
-        chance = Chance(parts, data, weights, len(self._model.rheology.fields))
+            return [make_problems(estimator, choices, regions, recorder, rng)]
+        chance = Chance(regions, len(self._model.rheology.fields))
         return [
             make_problems(
-                estimator,
-                choices,
-                parts,
-                data,
-                recipes,
-                recorder.of_member(k),
-                own_rng,
-                chance.points,
+                estimator, choices, regions, recorder.of_member(k), own_rng, chance.points
             )
             for k, own_rng in enumerate(rng.spawn(n_members))
         ]

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -125,22 +125,28 @@ def make_model(estimator: Any, choices: Choices, scales: Scales) -> Model:
     return Model(motion, viscosity, rheology)
 
 
-def make_recipes(
-    estimator: Any, choices: Choices, data: Sequence[SuperObservations]
-) -> list[Recipe]:
-    """Make the recipes of all regions; their samples have the same sizes."""
-    return [
-        _recipe(estimator, choices, noisiness(one.points), gaps(one.points), len(data))
+class Region(NamedTuple):
+    """A part of a shelf, its data as the training sees them, and how it is trained."""
+
+    part: Part
+    data: SuperObservations
+    recipe: Recipe
+
+
+def make_regions(estimator: Any, choices: Choices, parts: Sequence[Part]) -> list[Region]:
+    """Make the regions of a shelf; their samples have the same sizes."""
+    data = [part.data(choices) for part in parts]
+    recipes = [
+        _recipe(estimator, choices, noisiness(one.points), gaps(one.points), len(parts))
         for one in data
     ]
+    return [Region(*one) for one in zip(parts, data, recipes, strict=True)]
 
 
 def make_problems(
     estimator: Any,
     choices: Choices,
-    parts: Sequence[Part],
-    data: Sequence[SuperObservations],
-    recipes: Sequence[Recipe],
+    regions: Sequence[Region],
     recorder: Recorder,
     rng: np.random.Generator,
     noisy: Callable[[int, int], Batch] | None = None,
@@ -149,7 +155,7 @@ def make_problems(
 
     ``noisy(region, seed)`` returns the points of a region as a member of an ensemble sees them.
     """
-    n = len(parts)
+    n = len(regions)
     seed = 0 if noisy is None else int(rng.integers(2**62))
     recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
     rngs = [rng] if n == 1 else rng.spawn(n)
@@ -159,21 +165,21 @@ def make_problems(
 
     def with_noise(region: int, seed: int) -> Batch:
         assert noisy is not None
-        return sampled(noisy(region, seed), recipes[region])
+        return sampled(noisy(region, seed), regions[region].recipe)
 
     return [
         Problem(
             make_model(estimator, choices, part.scales),
             part.scales.equation_units,
-            sampled(one.points, recipe),
+            sampled(data.points, recipe),
             recipe,
             own_recorder,
             own_rng,
             None if noisy is None else functools.partial(with_noise, k),
             seed,
         )
-        for k, (part, one, recipe, own_recorder, own_rng) in enumerate(
-            zip(parts, data, recipes, recorders, rngs, strict=True)
+        for k, ((part, data, recipe), own_recorder, own_rng) in enumerate(
+            zip(regions, recorders, rngs, strict=True)
         )
     ]
 

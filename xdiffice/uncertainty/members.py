@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xdiffice.preparation import Part
-from xdiffice.super_observations import SuperObservations, with_noise
-from xdiffice.training.loss import Batch, Weights
+from xdiffice.preparation import Region
+from xdiffice.super_observations import with_noise
+from xdiffice.training.loss import Batch
 from xdiffice.uncertainty.random_slopes import RandomSlopes
 
 
@@ -23,26 +23,15 @@ class Chance:
 
     Parameters
     ----------
-    parts : sequence of Part
-        Regions.
-    data : sequence of SuperObservations
-        Their points, and the errors of the data.
-    weights : sequence of Weights
-        Of the terms of their losses.
+    regions : sequence of Region
+        All regions of the shelf.
     n_fields : int
         Fields of the rheology.
     """
 
-    def __init__(
-        self,
-        parts: Sequence[Part],
-        data: Sequence[SuperObservations],
-        weights: Sequence[Weights],
-        n_fields: int,
-    ):
-        self._parts, self._data, self._n_fields = parts, data, n_fields
-        stiff = [_stiffness(*one) for one in zip(parts, data, weights, strict=True)]
-        known = [value for value in stiff if value > 0]
+    def __init__(self, regions: Sequence[Region], n_fields: int):
+        self._regions, self._n_fields = regions, n_fields
+        known = [value for value in map(_stiffness, regions) if value > 0]
         self._stiffness = float(np.mean(known)) if known else 0.0
 
     def points(self, region: int, seed: int) -> Batch:
@@ -50,8 +39,8 @@ class Chance:
 
         Regions average data over blocks of their own, so the noise of theirs is their own as well.
         """
-        found = self._data[region]
-        points = with_noise(found, np.random.default_rng([seed, region]))
+        data = self._regions[region].data
+        points = with_noise(data, np.random.default_rng([seed, region]))
         if not self._stiffness:
             return points
         interior = points.interior._replace(slopes=self._slopes(region, seed))
@@ -59,8 +48,8 @@ class Chance:
 
     def _slopes(self, region: int, seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """Slopes of logarithms that are expected in a region, per half length of it."""
-        part, rng = self._parts[region], np.random.default_rng(seed)
-        domains = [one.observations.domain for one in self._parts]
+        part, rng = self._regions[region].part, np.random.default_rng(seed)
+        domains = [one.part.observations.domain for one in self._regions]
         lowest = min(one.x.min() for one in domains), min(one.y.min() for one in domains)
         highest = max(one.x.max() for one in domains), max(one.y.max() for one in domains)
         at, length = part.observations.domain, part.scales.length
@@ -72,12 +61,13 @@ class Chance:
         return tuple(slopes)
 
 
-def _stiffness(part: Part, data: SuperObservations, weights: Weights) -> float:
+def _stiffness(region: Region) -> float:
     """Return what the penalty amounts to: -log p = stiffness ∫ |∇ log μ|² dA + constant.
 
     Zero where the noise is not known, or the penalty counts for nothing.
     """
-    velocity, domain = data.points.velocity, part.observations.domain
+    part, data, recipe = region
+    velocity, domain, weights = data.points.velocity, part.observations.domain, recipe.weights
     # n misfits of error σ and weight w count as w / n Σ r² in the loss, in -log p as Σ r² / (2 σ²).
     per_weight = [
         velocity.x.size / (2 * data.errors[name] ** 2 * weights.velocity * np.mean(weight))
