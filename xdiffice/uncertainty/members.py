@@ -2,7 +2,7 @@
 
 Each is trained on data with other noise, and drawn towards another viscosity of those that the
 penalty on roughness holds for as likely. In a linear problem members are samples of what data and
-penalty leave possible (randomised maximum a posteriori: Kitanidis 1995, doi 10.1029/94WR03097;
+penalty leave possible (randomised maximum a posteriori: Kitanidis 1995, doi 10.1029/95WR01945;
 Bardsley et al. 2014, doi 10.1137/140964023).
 """
 
