@@ -110,7 +110,7 @@ def test_quantiles_are_those_of_one_more_sample(fitted):
     np.testing.assert_allclose(np.log(found.sel(quantile=0.95) / result["viscosity"]), wide)
     np.testing.assert_allclose(np.log(found.sel(quantile=0.05) / result["viscosity"]), -wide)
     only = fitted.predict(variables=["viscosity"], quantiles=[0.9], chunks=10)
-    assert list(only.data_vars) == ["viscosity", "viscosity_quantile"]
+    assert list(only.data_vars) == ["viscosity", "viscosity_std", "viscosity_quantile"]
     assert only.chunks
     expected = fitted.predict(quantiles=[0.9])["viscosity_quantile"]
     np.testing.assert_array_equal(only["viscosity_quantile"], expected)

@@ -53,7 +53,7 @@ ALLOWED = {
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),
-    "uncertainty": {"errors", "preparation", "super_observations", "training"},
+    "uncertainty": {"errors", "preparation", "results", "super_observations", "training"},
     "forward_check": {"", "errors", "observations", "physics", "results", "synthetic"},
     "checkpoint": {"", "errors", "results", "training"},
     "inversion": INVERTER,

@@ -41,7 +41,7 @@ from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
-from xdiffice.uncertainty.quantiles import check_quantiles, quantile
+from xdiffice.uncertainty.quantiles import check_quantiles, with_quantiles
 
 DEFAULT_ITERATIONS = 3000  # where no limit is given
 
@@ -347,8 +347,9 @@ class SSAViscosityInverter(BaseEstimator):
             Names of what is wanted; everything if not given. Less is faster: only residuals need
             second derivatives.
         quantiles : sequence of float, optional
-            Of an ensemble: adds ``viscosity_quantile``, and the same of what else the rheology has,
-            on a dim ``quantile``; ``(0.05, 0.95)`` are the ends of the 90 % interval.
+            Of an ensemble: adds ``viscosity_std`` and ``viscosity_quantile``, and the same of what
+            else the rheology has and was asked for, on a dim ``quantile``; ``(0.05, 0.95)`` are the
+            ends of the 90 % interval.
         extrapolate : bool
             Also outside the shelf, where values are NaN otherwise.
         chunks : int, "auto", tuple or mapping, optional
@@ -374,12 +375,14 @@ class SSAViscosityInverter(BaseEstimator):
             A template without usable coordinates.
         """
         check_is_fitted(self, "model_")
-        names = self._wanted(variables)
-        if quantiles is not None:
-            return self._with_quantiles(names, quantiles, template, extrapolate, chunks)
+        names, n_members = self._wanted(variables), self.model_.n_members
+        asked = None if quantiles is None else check_quantiles(quantiles, n_members)
+        if asked is not None:
+            spreads = (name + SPREAD for name in names)
+            names = (*names, *(s for s in spreads if s in self.model_.variables and s not in names))
         target = resolve_template(template, self._labels, chunks)
         predictor = Predictor(self.model_, self._domain, self._conditions, names, extrapolate)
-        return label(
+        result = label(
             predictor.on(target),
             target,
             self._labels,
@@ -387,6 +390,7 @@ class SSAViscosityInverter(BaseEstimator):
             provenance=repr(self),
             quantities=self.model_.model.rheology.quantities,
         )
+        return result if asked is None else with_quantiles(result, asked, n_members)
 
     def score(
         self, velocity: xr.Dataset, thickness: Any = None, *, mask: Any = None, front: Any = None
@@ -438,18 +442,6 @@ class SSAViscosityInverter(BaseEstimator):
 
         check_is_fitted(self, "model_")
         save(self, path)
-
-    def _with_quantiles(self, names, quantiles, template, extrapolate, chunks) -> xr.Dataset:
-        n_members = self.model_.n_members
-        values = check_quantiles(quantiles, n_members)
-        own = [name for name in names if name + SPREAD in self.model_.variables]
-        needed = dict.fromkeys([*names, *(name + SPREAD for name in own)])
-        found = self.predict(template, variables=[*needed], extrapolate=extrapolate, chunks=chunks)
-        added = {
-            f"{name}_quantile": quantile(found[name], found[name + SPREAD], values, n_members)
-            for name in own
-        }
-        return found[[*names]].assign(added)
 
     def _budget(self) -> Budget:
         iterations = self.max_iterations

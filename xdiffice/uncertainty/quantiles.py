@@ -9,6 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from xdiffice.errors import ParameterError
+from xdiffice.results.evaluate import SPREAD
 
 
 def check_quantiles(quantiles: Sequence[float], n_members: int) -> np.ndarray:
@@ -68,3 +69,16 @@ def quantile(
     }
     found.attrs["long_name"] = f"quantiles of the {field.attrs['long_name']}"
     return found.transpose("quantile", *field.dims)
+
+
+def with_quantiles(result: xr.Dataset, quantiles: np.ndarray, n_members: int) -> xr.Dataset:
+    """Add quantiles of all fields of which the Dataset has the geometric standard deviation."""
+    return result.assign(
+        {
+            f"{name}_quantile": quantile(
+                result[name], result[f"{name}{SPREAD}"], quantiles, n_members
+            )
+            for name in result.data_vars
+            if f"{name}{SPREAD}" in result
+        }
+    )
