@@ -86,6 +86,8 @@ class Snapshots:
         self._identity = identity(problems) if keeper else ""
         self.earlier = keeper.found(self._identity) if keeper else None
         self.known = self.earlier.arrays.get("known") if self.earlier else None
+        if self.known is not None and self.known.ndim == 2:
+            self.known = self.known[None]  # written before there were members
 
     def rewind(self, budget: Budget) -> None:
         """Count what was spent before the last stage, and all seconds."""
