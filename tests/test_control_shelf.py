@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ def control():
     """Import the script as Python does when it is run: with its folder on the path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
+        patch.delitem(sys.modules, "shelves", raising=False)  # of the tests of observations
         yield importlib.import_module("control_shelf")
 
 
