@@ -17,6 +17,7 @@ import xdiffice
 from xdiffice import cli
 from xdiffice.observations.variables import ROLES, find
 from xdiffice.physics.rheology import RHEOLOGIES
+from xdiffice.results.evaluate import SPREAD
 from xdiffice.results.labels import OUTPUT_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,7 +124,8 @@ def test_example_names_in_the_table_are_recognised():
 def test_output_variables_in_the_table_exist():
     names = {name for row in rows("What comes out") for name in row}
     of_rheologies = {name for one in RHEOLOGIES.values() for name in one.quantities}
-    assert names <= {*OUTPUT_VARIABLES, *of_rheologies}
+    spreads = {f"{name}{SPREAD}" for name in ("viscosity", *of_rheologies)}
+    assert names <= {*OUTPUT_VARIABLES, *of_rheologies, *spreads}
     assert of_rheologies <= names
     assert {"viscosity", "x_momentum_residual"} <= names
 
