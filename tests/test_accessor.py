@@ -102,7 +102,9 @@ def test_unknown_parameter_is_refused_by_the_estimator(shelf, stub):
 
 def test_plot_draws_the_result(shelf):
     pytest.importorskip("matplotlib")
-    assert shelf.diffice.plot().axes[0].get_title() == "speed"
+    from matplotlib.figure import Figure
+
+    assert shelf.diffice.plot(figure=Figure())[0].get_title() == "speed"
 
 
 def test_dataset_is_not_changed_and_nothing_is_kept(shelf, stub):

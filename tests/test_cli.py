@@ -14,7 +14,7 @@ from stubs import StubInverter
 import xdiffice
 from xdiffice.cli import main
 from xdiffice.errors import MissingDependencyError
-from xdiffice.results import plotting
+from xdiffice.pictures import maps
 
 
 def small_shelf() -> xr.Dataset:
@@ -278,7 +278,7 @@ class TestRefusals:
         def missing():
             raise MissingDependencyError('pip install "xdiffice[plot]"')
 
-        monkeypatch.setattr(plotting, "require_matplotlib", missing)
+        monkeypatch.setattr(maps, "require_matplotlib", missing)
         err = self.refused(
             capsys,
             stub,
@@ -383,7 +383,7 @@ class TestDemo:
         def missing():
             raise MissingDependencyError('pip install "xdiffice[plot]"')
 
-        monkeypatch.setattr(plotting, "require_matplotlib", missing)
+        monkeypatch.setattr(maps, "require_matplotlib", missing)
         status, text, err = run(capsys, "demo", "--output-dir", tmp_path)
         assert status == 0
         assert_one_line(err, "no picture", "xdiffice[plot]")

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from xdiffice import SSAViscosityInverter
-from xdiffice.results.quality import Quality
+from xdiffice.results.names import Quality
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,7 @@ import xdiffice
 from xdiffice import cli
 from xdiffice.observations.variables import ROLES, find
 from xdiffice.physics.rheology import RHEOLOGIES
-from xdiffice.results.evaluate import SPREAD
-from xdiffice.results.labels import OUTPUT_VARIABLES
+from xdiffice.results.names import OUTPUT_VARIABLES, SPREAD
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

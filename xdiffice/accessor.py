@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from .inverter import SSAViscosityInverter
     from .observations.report import Report
+    from .pictures.plots import Plots
 
 
 class DifficeAccessor:
@@ -226,11 +225,18 @@ class DifficeAccessor:
 
         return forward_check(self._dataset, result, **kwargs)
 
-    def plot(self, truth: xr.Dataset | xr.DataArray | None = None, **kwargs: Any) -> Figure:
-        """Draw a result of `invert`; see `xdiffice.results.plotting.plot_result`."""
-        from .results.plotting import plot_result
+    @property
+    def plot(self) -> Plots:
+        """Pictures of a result of `invert`: ``plot.viscosity()``, ``plot.summary()`` and others.
 
-        return plot_result(self._dataset, truth, **kwargs)
+        Returns
+        -------
+        Plots
+            Its methods draw; called itself, it draws the summary.
+        """
+        from .pictures.plots import Plots
+
+        return Plots(self._dataset)
 
 
 def _register() -> None:

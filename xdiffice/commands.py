@@ -39,7 +39,7 @@ def demo(arguments: argparse.Namespace) -> int:
     result = estimator.predict()
     write_whole(netcdf, result.to_netcdf)
     if drawn:
-        write_whole(picture, lambda path: _draw(result, path, truth=shelf, front=shelf))
+        write_whole(picture, lambda path: _draw(path, result, shelf, truth=shelf))
     _summarise(estimator, result, say)
     error = relative_error(result["viscosity"], shelf["viscosity"])
     say(f"relative L2 error of viscosity: {100 * error:.2f} %")
@@ -57,7 +57,8 @@ def invert(arguments: argparse.Namespace) -> int:
     check_outputs(kept, overwrite=True, inputs=inputs)
     if arguments.plot:
         _require_matplotlib()
-    velocity, thickness, mask, front = (_open(file) for file in files)
+    velocity = _open(arguments.input)
+    thickness, mask, front = (_open(file) if file else None for file in files[1:])
     params = _training(arguments) | _given(
         rheology=arguments.rheology,
         subdomains=arguments.subdomains,
@@ -69,8 +70,8 @@ def invert(arguments: argparse.Namespace) -> int:
     result = estimator.predict()
     write_whole(arguments.output, result.to_netcdf)
     if arguments.plot:
-        shown = velocity if front is None else front
-        write_whole(arguments.plot, lambda path: _draw(result, path, front=shown))
+        data = {"thickness": thickness, "front": front, **_reading(arguments)}
+        write_whole(arguments.plot, lambda path: _draw(path, result, velocity, **data))
     say = _speaker(arguments.quiet)
     _summarise(estimator, result, say)
     say(f"wrote {' and '.join(map(str, outputs))}")
@@ -81,8 +82,9 @@ def info(arguments: argparse.Namespace) -> int:
     """Print what was found in files and what is missing."""
     from .observations.report import report
 
-    files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
-    velocity, thickness, mask, front = (_open(file) for file in files)
+    files = [arguments.thickness, arguments.mask, arguments.front]
+    velocity = _open(arguments.input)
+    thickness, mask, front = (_open(file) if file else None for file in files)
     found = report(velocity, thickness, mask=mask, front=front, **_reading(arguments))
     print(json.dumps(_plain(found.to_dict()), indent=2) if arguments.json else found)
     if not found.problems:
@@ -131,10 +133,8 @@ def _training(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _open(file: str | None) -> xr.Dataset | None:
+def _open(file: str) -> xr.Dataset:
     """Open a file lazily: only what the inversion needs is read later."""
-    if file is None:
-        return None
     if "://" not in file and not Path(file).exists():
         raise FileFormatError(f"no such file: {file}")
     try:
@@ -194,15 +194,27 @@ def _can_draw() -> bool:
 
 
 def _require_matplotlib() -> None:
-    from .results.plotting import require_matplotlib
+    from .pictures.maps import require_matplotlib
 
     require_matplotlib()
 
 
-def _draw(result: xr.Dataset, path: Path, **kwargs: Any) -> None:
-    from .results.plotting import plot_result
+def _draw(
+    path: Path,
+    result: xr.Dataset,
+    observed: xr.Dataset,
+    thickness: xr.Dataset | None = None,
+    front: xr.Dataset | None = None,
+    *,
+    truth: xr.Dataset | None = None,
+    **reading: Any,
+) -> None:
+    """Draw a result beside the data that it is from."""
+    from .pictures.observed import Observed
+    from .pictures.summary import summary_figure
 
-    plot_result(result, path=path, **kwargs)
+    data = Observed(observed, thickness, front=front, **reading)
+    summary_figure(result, data, truth).savefig(path, dpi=150)
 
 
 def _plain(value: Any) -> Any:

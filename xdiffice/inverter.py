@@ -34,8 +34,9 @@ from xdiffice.results.diagnostics import (
     strain_rate_error,
     variance_explained,
 )
-from xdiffice.results.evaluate import SPREAD, FittedModel
+from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
+from xdiffice.results.names import SPREAD
 from xdiffice.results.predictions import Predictor
 from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks

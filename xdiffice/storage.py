@@ -30,7 +30,7 @@ from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 from xdiffice.physics.scales import Affine, Scales
 from xdiffice.preparation import make_model
 from xdiffice.results.evaluate import FittedModel
-from xdiffice.results.quality import Quality
+from xdiffice.results.names import Quality
 from xdiffice.results.writing import check_seal, seal, write_whole
 
 if TYPE_CHECKING:

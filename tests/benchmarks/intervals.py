@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import xdiffice
-from xdiffice.results.quality import Quality
+from xdiffice.results.names import Quality
 
 N_SHELVES = 12
 INTERVAL = (0.05, 0.95)

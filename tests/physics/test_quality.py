@@ -10,7 +10,8 @@ from analytic_fields import jet
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.ssa import momentum_residual, resistive_stress
-from xdiffice.results.quality import BUTTRESSING, Quality, quality
+from xdiffice.results.names import Quality
+from xdiffice.results.quality import BUTTRESSING, quality
 
 X, Y = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 40))
 

@@ -8,7 +8,8 @@ import xarray as xr
 from small_fits import inverter
 
 from xdiffice.observations.gather import gather
-from xdiffice.results.quality import GAP, UNBALANCED, Quality, conditions
+from xdiffice.results.names import Quality
+from xdiffice.results.quality import GAP, UNBALANCED, conditions
 from xdiffice.synthetic import confined_shelf
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from xdiffice.errors import CoordinateError, ParameterError
 from xdiffice.observations.points import Labels
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.results.labels import OUTPUT_VARIABLES, label, resolve_template
+from xdiffice.results.labels import label, resolve_template
+from xdiffice.results.names import OUTPUT_VARIABLES
 
 YEAR = 365.25 * 86400.0
 FLAGS = {"viscosity_quality": np.int8, "subdomain": np.int32}

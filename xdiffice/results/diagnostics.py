@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from xdiffice.observations.points import Observations
-from xdiffice.results.evaluate import DRIVING, MOTION, RESIDUALS, FittedModel, Orders
+from xdiffice.results.evaluate import DRIVING, FittedModel, Orders
+from xdiffice.results.names import MOTION, RESIDUALS, STRAIN_RATE
 
 SAMPLE = 20_000  # pixels at which members are compared
 
@@ -93,7 +94,7 @@ def strain_rate_error(
     if model.n_members > 1:
         domain = observations.domain
         step = max(1, domain.x.size // SAMPLE)
-        return model.spread(domain.x[::step], domain.y[::step], "effective_strain_rate")
+        return model.spread(domain.x[::step], domain.y[::step], STRAIN_RATE)
     velocity, network = observations.velocity, model.model.motion
     components = zip(MOTION[:2], (velocity.u, velocity.v), strict=True)
     u, v = (misfits[name] * _rms(data) for name, data in components)

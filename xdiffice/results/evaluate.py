@@ -27,16 +27,13 @@ from xdiffice.physics.ssa import (
     front_residual,
     momentum_residual,
 )
+from xdiffice.results.names import MOTION, QUALITY, RESIDUALS, SPREAD, STRAIN_RATE, SUBDOMAIN
 from xdiffice.results.quality import quality
 
 BLOCK = 16384  # points evaluated at once
 CHUNK = 16 * BLOCK  # points that are blended at once
 
-MOTION = ("x_velocity", "y_velocity", "thickness")
-RESIDUALS = ("x_momentum_residual", "y_momentum_residual")
 DRIVING = ("x_driving_stress", "y_driving_stress")
-QUALITY, SUBDOMAIN = "viscosity_quality", "subdomain"
-SPREAD = "_std"  # ends the names of what says by which factor members of an ensemble differ
 
 
 class Orders(NamedTuple):
@@ -86,7 +83,7 @@ class FittedModel:
         own = [*dict.fromkeys((*rheology.viscosity_names, *rheology.fields))]
         own += [name + SPREAD for name in own] if self.n_members > 1 else []
         subdomain = (SUBDOMAIN,) if self.partition.n > 1 else ()
-        return (*own, *MOTION, "effective_strain_rate", *RESIDUALS, QUALITY, *subdomain)
+        return (*own, *MOTION, STRAIN_RATE, *RESIDUALS, QUALITY, *subdomain)
 
     def evaluate(
         self, x: np.ndarray, y: np.ndarray, variables: Collection[str]
@@ -229,7 +226,7 @@ class FittedModel:
             "x_velocity": scales.speed,
             "y_velocity": scales.speed,
             "thickness": scales.thickness,
-            "effective_strain_rate": scales.strain_rate,
+            STRAIN_RATE: scales.strain_rate,
             QUALITY: 1.0,
         }
         return values * unit[name]
@@ -238,7 +235,7 @@ class FittedModel:
 def _orders(rheology: Rheology, wanted: tuple[str, ...]) -> Orders:
     """Orders of the derivatives that some variables need."""
     residuals = bool({*wanted} & {*RESIDUALS})
-    gradients = bool({*wanted} & {"effective_strain_rate", *DRIVING, QUALITY})
+    gradients = bool({*wanted} & {STRAIN_RATE, *DRIVING, QUALITY})
     gradients |= rheology.needs_strain_rate and bool({*wanted} & {*rheology.viscosity_names})
     return Orders(2 if residuals else int(gradients), int(residuals))
 
@@ -271,7 +268,7 @@ def _derived(
         }
     if u.x is not None:
         squared = effective_strain_rate_squared(u.x, u.y, v.x, v.y)
-        out["effective_strain_rate"] = jnp.sqrt(squared)
+        out[STRAIN_RATE] = jnp.sqrt(squared)
         out |= dict(zip(DRIVING, (h.value * h.x, h.value * h.y), strict=True))
     if QUALITY in wanted:
         separate = len(rheology.viscosity_names) > 1

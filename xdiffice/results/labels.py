@@ -19,11 +19,11 @@ from ..errors import ParameterError
 from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from ..physics.rheology import Quantity
-from .evaluate import QUALITY, SPREAD
-from .quality import BUTTRESSING, GAP, UNBALANCED, WEAK, Quality
+from .names import OUTPUT_VARIABLES, QUALITY, SPREAD, VISCOSITIES, Quality
+from .quality import BUTTRESSING, GAP, UNBALANCED, WEAK
 from .template import Target, resolve_template
 
-__all__ = ["OUTPUT_VARIABLES", "Target", "label", "resolve_template"]
+__all__ = ["Target", "label", "resolve_template"]
 
 REFERENCES = (
     "Wang & Lai (2025), Journal of Open Source Software, doi:10.21105/joss.07254; "
@@ -134,17 +134,6 @@ _SPREAD_COMMENT = (
     "smoothing, is not in it"
 )
 
-_VISCOSITIES = ("viscosity", "viscosity_horizontal", "viscosity_vertical")
-OUTPUT_VARIABLES: tuple[str, ...] = (
-    *_VISCOSITIES,
-    *_FITTED_NAMES,
-    "effective_strain_rate",
-    "x_momentum_residual",
-    "y_momentum_residual",
-    *_FLAGS,
-)
-"""Every variable that an output can have besides a rheology's own, in their order."""
-
 
 def label(
     fields: Mapping[str, np.ndarray],
@@ -189,7 +178,7 @@ def label(
     ParameterError
         A field has an unknown name or does not have one value per position.
     """
-    positive = [*dict.fromkeys((*_VISCOSITIES, *quantities))]
+    positive = [*dict.fromkeys((*VISCOSITIES, *quantities))]
     spreads = [name + SPREAD for name in positive]
     known = dict.fromkeys((*positive, *spreads, *OUTPUT_VARIABLES))
     unknown = [name for name in fields if name not in known]

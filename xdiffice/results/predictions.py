@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from xdiffice.observations.points import Domain
-from xdiffice.results.evaluate import CHUNK, QUALITY, FittedModel
-from xdiffice.results.quality import Quality
+from xdiffice.results.evaluate import CHUNK, FittedModel
+from xdiffice.results.names import QUALITY, Quality
 from xdiffice.results.template import Target
 
 

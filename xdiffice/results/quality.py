@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +14,7 @@ from scipy.spatial import cKDTree
 from xdiffice.observations.points import Observations
 from xdiffice.physics.jets import Array, Jet
 from xdiffice.physics.ssa import effective_strain_rate_squared
+from xdiffice.results.names import Quality
 
 BUTTRESSING = 0.1  # less, along one axis, and μ_h and μ_v cannot be told apart
 WEAK = 4.0  # errors: a strain rate that is no larger is known to a quarter at best
@@ -23,19 +22,6 @@ GAP = 2.0  # pixels, or distances between data, without data
 WAVELENGTHS = 0.25  # of the networks' finest layer, without thickness
 UNBALANCED = 0.5  # of the rms driving stress
 SAMPLE = 2000  # data that are asked for the distance of the next
-
-
-class Quality(IntEnum):
-    """Flags of ``viscosity_quality``."""
-
-    OUTSIDE = 0
-    DETERMINED = 1
-    NOT_SEPARATED = 2
-    NO_STRAIN = 3
-    WEAKLY_DETERMINED = 4
-    NEAR_GAP = 5
-    NEAR_PINNING_POINT = 6
-    EXTRAPOLATED = 7
 
 
 def quality(

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from xdiffice.errors import ParameterError
-from xdiffice.results.evaluate import SPREAD
+from xdiffice.results.names import QUANTILE, SPREAD
 
 
 def check_quantiles(quantiles: Sequence[float], n_members: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def with_quantiles(result: xr.Dataset, quantiles: np.ndarray, n_members: int) ->
     """Add quantiles of all fields of which the Dataset has the geometric standard deviation."""
     return result.assign(
         {
-            f"{name}_quantile": quantile(
+            f"{name}{QUANTILE}": quantile(
                 result[name], result[f"{name}{SPREAD}"], quantiles, n_members
             )
             for name in result.data_vars
