@@ -63,7 +63,7 @@ ALLOWED = {
     "campaigns": {"", "errors", "inverter", "observations", "parameters", "results", "storage"},
     "accessor": DOORS,
     "cli": {"", "errors", "commands"},
-    "commands": DOORS | {"cli", "campaigns", "synthetic"},
+    "commands": DOORS | {"cli", "campaigns", "storage", "synthetic"},
     "tutorial": {"errors", "observations"},
     "__main__": {"cli"},
     "__init__": {

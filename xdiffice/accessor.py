@@ -5,7 +5,9 @@ A doorway without state: every method hands the Dataset on to a function or to t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -237,6 +239,53 @@ class DifficeAccessor:
         from .pictures.plots import Plots
 
         return Plots(self._dataset)
+
+    def to_html(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        observed: xr.Dataset | None = None,
+        *,
+        thickness: Any = None,
+        front: Any = None,
+        history: xr.Dataset | None = None,
+    ) -> str | None:
+        """Make one page for a browser of a result: maps, tables, provenance; a single file.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to write it; what is there is replaced when everything is written.
+        observed : xarray.Dataset, optional
+            What the result was inferred from, to be shown beside the fit with the misfit.
+        thickness, front : optional
+            As in `fit`, where they are not in `observed`.
+        history : xarray.Dataset, optional
+            ``history_`` of the fitted estimator, to be drawn.
+
+        Returns
+        -------
+        str or None
+            The page; None if it was written.
+
+        Raises
+        ------
+        VariableNotFoundError
+            Nothing to show.
+        CoordinateError
+            The Dataset has no usable coordinates.
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        from .pictures.observed import Observed
+        from .pictures.web import web_page
+        from .results.writing import write_whole
+
+        data = None if observed is None else Observed(observed, thickness, front=front)
+        text = web_page(self._dataset, data, history)
+        if path is None:
+            return text
+        write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+        return None
 
 
 def _register() -> None:

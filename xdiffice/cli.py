@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="invert a synthetic shelf whose viscosity is known"))
     _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
     _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
+    _add_report(commands.add_parser("report", help="make a page for a browser of a result"))
     _add_campaign(commands.add_parser("campaign", help="infer the viscosity of many shelves"))
     return parser
 
@@ -132,6 +133,20 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same for programs")
 
 
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Make one self-contained page for a browser: maps, misfits, quality, configuration, "
+        "provenance and how to cite."
+    )
+    parser.add_argument("result", metavar="RESULT.nc", help="of invert, or a saved inverter")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="REPORT.html")
+    parser.add_argument(
+        "--data", metavar="IN.nc", help="netCDF that the result is from, to compare"
+    )
+    _add_data(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
 def _add_campaign(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Infer the viscosity of many shelves, each in its own group of a Zarr store. Called again, "
@@ -145,8 +160,12 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN.nc", help="netCDF with velocity")
-    parser.add_argument("--thickness", metavar="FILE", help="netCDF with thickness, if not in IN")
     parser.add_argument("--mask", metavar="FILE", help="netCDF with a mask of floating ice")
+    _add_data(parser)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--thickness", metavar="FILE", help="netCDF with thickness, if not in IN")
     parser.add_argument("--front", metavar="FILE", help="netCDF with the calving front")
     parser.add_argument(
         "--variable",

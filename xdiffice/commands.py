@@ -93,6 +93,26 @@ def info(arguments: argparse.Namespace) -> int:
     return complain(f"{arguments.input} cannot be inverted: {problems}", BAD_INPUT)
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Make a page of a result, or of what a saved inverter predicts."""
+    from .pictures.observed import Observed
+    from .pictures.web import web_page
+
+    files = [arguments.data, arguments.thickness, arguments.front]
+    inputs = [arguments.result, *(file for file in files if file)]
+    check_outputs([arguments.output], overwrite=arguments.overwrite, inputs=inputs)
+    _require_matplotlib()
+    result, history = _result(arguments.result)
+    data, thickness, front = (_open(file) if file else None for file in files)
+    observed = None
+    if data is not None:
+        observed = Observed(data, thickness, front=front, **_reading(arguments))
+    page = web_page(result, observed, history)
+    write_whole(arguments.output, lambda path: path.write_text(page, encoding="utf-8"))
+    print(f"wrote {arguments.output}")
+    return 0
+
+
 def campaign(arguments: argparse.Namespace) -> int:
     """Invert all shelves that a file names."""
     from .campaigns.conduct import campaign as conducted
@@ -131,6 +151,17 @@ def _training(arguments: argparse.Namespace) -> dict[str, Any]:
         "progress": not arguments.quiet,
         **_given(max_seconds=arguments.max_seconds, max_iterations=arguments.max_iterations),
     }
+
+
+def _result(file: str) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """Read a prediction, or make that of a saved inverter, with the history of its training."""
+    found = _open(file)
+    if "format" not in found.attrs:
+        return found, None
+    from .storage import load
+
+    estimator = load(file)
+    return estimator.predict(), estimator.history_
 
 
 def _open(file: str) -> xr.Dataset:

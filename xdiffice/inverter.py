@@ -364,7 +364,8 @@ class SSAViscosityInverter(BaseEstimator):
             what else the rheology has, of an ensemble each with its geometric standard deviation,
             ``viscosity_std``, a factor; ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted,
             in the units of the data; ``effective_strain_rate`` (s-1); ``x_momentum_residual``,
-            ``y_momentum_residual`` (Pa).
+            ``y_momentum_residual`` (Pa). Attributes tell how it was made and how the training
+            ended: ``estimator``, ``stop_reason``, ``misfit_x_velocity`` and others.
 
         Raises
         ------
@@ -390,6 +391,7 @@ class SSAViscosityInverter(BaseEstimator):
             constants=self.model_.scales.constants,
             provenance=repr(self),
             quantities=self.model_.model.rheology.quantities,
+            outcome=self._outcome(),
         )
         return result if asked is None else with_quantiles(result, asked, n_members)
 
@@ -449,6 +451,17 @@ class SSAViscosityInverter(BaseEstimator):
         if iterations is None:
             iterations = DEFAULT_ITERATIONS if self.max_seconds is None else sys.maxsize
         return Budget(self.max_seconds, iterations)
+
+    def _outcome(self) -> dict[str, str | int | float]:
+        """How the training ended, by the names that it has in the attributes of a prediction."""
+        outcome: dict[str, str | int | float] = {
+            "stop_reason": self.stop_reason_,
+            "n_iter": self.n_iter_,
+        }
+        numbers = {"misfit": self.misfit_, "residual": self.residual_, "jump": self.jump_}
+        for kind, values in numbers.items():
+            outcome |= {f"{kind}_{name}": float(value) for name, value in values.items()}
+        return outcome
 
     def _is_fitted(self) -> bool:
         return hasattr(self, "model_")

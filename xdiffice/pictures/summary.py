@@ -79,16 +79,21 @@ def draw_page(
     """Draw layers into a figure, with the front of the data, and return their axes."""
     rows, columns = _arrangement(len(shown))
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    front = None if observed is None else observed.front()
     for ax, layer in zip(grid, shown, strict=False):
-        draw_map(ax, layer)
-        if front is not None:
-            x, y = front
-            ax.plot(x / 1e3, y / 1e3, ".", color="black", markersize=1.5)
-        draw_scale_bar(ax, round_length(0.3 * extent(layer.grid)[0]))
+        draw_layer(ax, layer, observed)
     for ax in grid[len(shown) :]:
         ax.set_visible(False)
     return list(grid[: len(shown)])
+
+
+def draw_layer(ax: Axes, layer: Layer, observed: Observed | None) -> None:
+    """Draw a map, the front of the data and a scale bar."""
+    draw_map(ax, layer)
+    front = None if observed is None else observed.front()
+    if front is not None:
+        x, y = front
+        ax.plot(x / 1e3, y / 1e3, ".", color="black", markersize=1.5)
+    draw_scale_bar(ax, round_length(0.3 * extent(layer.grid)[0]))
 
 
 def _arrangement(number: int) -> tuple[int, int]:

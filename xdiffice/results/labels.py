@@ -143,6 +143,7 @@ def label(
     constants: PhysicalConstants,
     provenance: str,
     quantities: Mapping[str, Quantity] = MappingProxyType({}),
+    outcome: Mapping[str, str | int | float] = MappingProxyType({}),
     title: str = _TITLE,
 ) -> xr.Dataset:
     """Give SI arrays their names, units, coordinates and provenance.
@@ -164,6 +165,8 @@ def label(
         The estimator's ``repr``.
     quantities : mapping of str to Quantity
         Further variables that a rheology has, by name.
+    outcome : mapping of str to str, int or float
+        How the training ended, for the attributes of the Dataset.
     title : str
         ``title`` attribute of the Dataset.
 
@@ -198,7 +201,7 @@ def label(
         if ancillary:
             variables[name].attrs["ancillary_variables"] = " ".join(ancillary)
     dataset = target.coords.assign(variables)
-    dataset.attrs = _dataset_attrs(labels, constants, provenance, title)
+    dataset.attrs = _dataset_attrs(labels, constants, provenance, title) | dict(outcome)
     for name in variables:
         dataset[name].encoding["_FillValue"] = None if name in _FLAGS else np.nan
     for dim in dataset.indexes:
