@@ -47,6 +47,8 @@ PATIENCE = 10  # samples of a single region without progress
 # One network has to be kept from the noise by the penalty, at the price of detail that is hidden
 # and that nobody hears of. Of many the noise averages out, and they are to show what is not known.
 ROUGHNESS_OF_MEMBERS = 0.1
+# What one sample teaches and no other confirms averages out over members as well.
+SAMPLES_OF_MEMBERS = 0.75
 NOISY_FACTOR = 300.0  # by which the equations gain where the velocity is all noise
 GAPS_FACTOR = 100.0  # by which momentum gains where the thickness is known nowhere near
 
@@ -219,9 +221,7 @@ def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_region
     factor = 1 + NOISY_FACTOR * noise
     momentum = (factor + GAPS_FACTOR * gap) * float(estimator.momentum_weight)
     return Recipe(
-        sizes=SampleSizes(
-            choices.n_velocity, choices.n_thickness, choices.n_interior, choices.n_front
-        ),
+        sizes=_sample_sizes(estimator, choices),
         weights=Weights(
             velocity=float(estimator.velocity_weight),
             thickness=float(estimator.thickness_weight),
@@ -241,3 +241,13 @@ def _recipe(estimator: Any, choices: Choices, noise: float, gap: float, n_region
         sampling=estimator.sampling,
         dtype=estimator.dtype,
     )
+
+
+def _sample_sizes(estimator: Any, choices: Choices) -> SampleSizes:
+    """Points in one sample: those of members are smaller, where nobody asked for a size."""
+
+    def size(name: str) -> int:
+        share = SAMPLES_OF_MEMBERS if estimator.n_members > 1 else 1.0
+        return round((1.0 if getattr(estimator, name) else share) * getattr(choices, name))
+
+    return SampleSizes(*(size(f"n_{kind}") for kind in SampleSizes._fields))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -51,28 +51,40 @@ class Team:
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Apply a function to all items; the k-th runs on device k, modulo their number.
 
-        A single item is worked on in the calling thread. After an interruption what could not be
-        computed is missing: the list may be empty.
+        Threads of one device take the next of its items as soon as they are free. A single item is
+        worked on in the calling thread. After an interruption what could not be computed is
+        missing: the list may be empty.
         """
-        n = len(self._devices)
+        waiting = self._waiting(items)
 
-        def work(first: int) -> list[Any]:
-            with full_precision(self._dtype), jax.default_device(self._devices[first]):
-                return [function(item) for item in items[first::n]]
+        def work(device: Any) -> dict[int, Any]:
+            done = {}
+            with full_precision(self._dtype), jax.default_device(device):
+                # Iterators of ranges give every number to one thread only.
+                for k in waiting[device]:
+                    done[k] = function(items[k])
+            return done
 
-        if n == 1:
+        if len(self._devices) == 1:
             try:
-                return work(0)
+                return [*work(self._devices[0]).values()]
             except KeyboardInterrupt:
                 self._budget.interrupted.set()
                 return []
-        futures = [self._pool.submit(work, first) for first in range(n)]
+        futures = [self._pool.submit(work, device) for device in self._devices]
         try:
-            done = [future.result() for future in futures]
+            parts = [future.result() for future in futures]
         except KeyboardInterrupt:
             self._budget.interrupted.set()
-            done = [future.result() for future in futures]
-        return [done[k % n][k // n] for k in range(len(items))]
+            parts = [future.result() for future in futures]
+        done = {k: result for part in parts for k, result in part.items()}
+        return [done[k] for k in range(len(items))]
+
+    def _waiting(self, items: Sequence[Any]) -> dict[Any, Iterator[int]]:
+        """Numbers of the items of every device."""
+        devices = [*dict.fromkeys(self._devices)]
+        starts = enumerate(devices)
+        return {device: iter(range(k, len(items), len(devices))) for k, device in starts}
 
     def close(self) -> None:
         """Let the threads go."""
