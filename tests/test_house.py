@@ -21,6 +21,7 @@ RESULTS = {"", "errors", "physics", "model", "observations"}
 INVERTER = RESULTS | {
     "training",
     "results",
+    "markup",
     "first_viscosity",
     "parameters",
     "preparation",
@@ -31,7 +32,8 @@ INVERTER = RESULTS | {
 DOORS = {"errors", "forward_check", "inverter", "observations", "pictures", "results"}
 ALLOWED = {
     "errors": set(),
-    "observations": {"errors", "physics.constants"},
+    "markup": set(),
+    "observations": {"errors", "markup", "physics.constants"},
     "physics": {"errors"},
     "model": {"errors", "physics"},
     "training": {"errors", "physics", "model"},
@@ -54,7 +56,7 @@ ALLOWED = {
     "super_observations": {"training"},
     "choices": set(),
     "uncertainty": {"errors", "preparation", "results", "super_observations", "training"},
-    "pictures": {"errors", "observations", "physics.constants", "results"},
+    "pictures": {"errors", "markup", "observations", "physics.constants", "results"},
     "forward_check": {"", "errors", "observations", "physics", "results", "synthetic"},
     "checkpoint": {"", "errors", "results", "training"},
     "inversion": INVERTER,

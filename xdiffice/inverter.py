@@ -21,6 +21,7 @@ from xdiffice.checkpoint import Checkpoint, termination_as_interruption
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.inversion import Inversion
+from xdiffice.markup import table
 from xdiffice.model.precision import Precision
 from xdiffice.observations.gather import gather
 from xdiffice.parameters import check_parameters
@@ -37,6 +38,7 @@ from xdiffice.results.diagnostics import (
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.names import SPREAD
+from xdiffice.results.outcome import outcome, outcome_rows
 from xdiffice.results.predictions import Predictor
 from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks
@@ -391,7 +393,7 @@ class SSAViscosityInverter(BaseEstimator):
             constants=self.model_.scales.constants,
             provenance=repr(self),
             quantities=self.model_.model.rheology.quantities,
-            outcome=self._outcome(),
+            outcome=outcome(self),
         )
         return result if asked is None else with_quantiles(result, asked, n_members)
 
@@ -452,16 +454,12 @@ class SSAViscosityInverter(BaseEstimator):
             iterations = DEFAULT_ITERATIONS if self.max_seconds is None else sys.maxsize
         return Budget(self.max_seconds, iterations)
 
-    def _outcome(self) -> dict[str, str | int | float]:
-        """How the training ended, by the names that it has in the attributes of a prediction."""
-        outcome: dict[str, str | int | float] = {
-            "stop_reason": self.stop_reason_,
-            "n_iter": self.n_iter_,
-        }
-        numbers = {"misfit": self.misfit_, "residual": self.residual_, "jump": self.jump_}
-        for kind, values in numbers.items():
-            outcome |= {f"{kind}_{name}": float(value) for name, value in values.items()}
-        return outcome
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Show in notebooks what scikit-learn shows, and how the training ended."""
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if self._is_fitted() and "text/html" in bundle:
+            bundle["text/html"] += table(outcome_rows(outcome(self)))
+        return bundle
 
     def _is_fitted(self) -> bool:
         return hasattr(self, "model_")

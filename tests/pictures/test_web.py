@@ -196,6 +196,16 @@ def test_command_says_what_is_no_result(tmp_path, capsys):
     assert not (tmp_path / "p.html").exists()
 
 
+def test_notebooks_show_how_the_training_ended(fitted):
+    _, inverter = fitted
+    shown = inverter._repr_mimebundle_()["text/html"]
+    assert '<th scope="row">iterations</th><td>10</td>' in shown
+    misfit = f"{100 * inverter.misfit_['thickness']:.3g} %"
+    assert f"thickness: relative L2 misfit</th><td>{misfit}</td>" in shown
+    unfitted = type(inverter)()._repr_mimebundle_()["text/html"]
+    assert "iterations</th><td>" not in unfitted
+
+
 PROBE = """<script>addEventListener("load", () => parent.postMessage(JSON.stringify({
   width: document.documentElement.scrollWidth, window: innerWidth,
   columns: new Set([...document.images].map(i => Math.round(i.getBoundingClientRect().x))).size,

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import XdifficeError
+from xdiffice.markup import table
 from xdiffice.observations.axes import point_spacing
 from xdiffice.observations.gather import observations_from
 from xdiffice.observations.points import Observations
@@ -22,6 +23,7 @@ from xdiffice.observations.survey import Field, Survey, load, search_shelf
 from xdiffice.observations.variables import FRONT_ROLES, SHELF_ROLES, Explicit
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 
+_HEAD = ("role", "variable", "units", "grid", "gaps")
 _REQUIRED = ("x_velocity", "y_velocity", "thickness", *FRONT_ROLES)
 
 
@@ -104,7 +106,7 @@ class Report:
         return {"ok": self.ok, **result}
 
     def __str__(self) -> str:
-        rows = [("role", "variable", "units", "grid", "gaps")]
+        rows = [_HEAD]
         rows += [_cells(one) for one in self.variables if _worth_showing(one)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [self._headline, ""]
@@ -118,18 +120,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th>{title}</th>" for title in ("role", "variable", "units", "grid", "gaps")
-        )
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(one)) + "</tr>"
-            for one in self.variables
-            if _worth_showing(one)
-        )
-        parts = [
-            f"<p><b>{html.escape(self._headline)}</b></p>",
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
-        ]
+        rows = [_cells(one) for one in self.variables if _worth_showing(one)]
+        parts = [f"<p><b>{html.escape(self._headline)}</b></p>", table(rows, _HEAD)]
         for title, sentences in self._paragraphs:
             items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
             parts.append(f"<p>{html.escape(title)}:</p><ul>{items}</ul>")

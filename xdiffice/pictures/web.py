@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xdiffice.markup import table
 from xdiffice.pictures.curves import draw_history
 from xdiffice.pictures.layers import extent, thinned
 from xdiffice.pictures.maps import map_size, require_matplotlib, round_length
 from xdiffice.pictures.observed import Observed
 from xdiffice.pictures.summary import draw_layer, page
 from xdiffice.results.names import OUTPUT_VARIABLES, QUALITY, QUANTILE, SPREAD, Quality
+from xdiffice.results.outcome import outcome_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What a page says about the training, by the attributes of a prediction.
-_PERCENTS = {"misfit": "relative L2 misfit", "residual": "residual, of its stress (rms)"}
-_PERCENTS["jump"] = "jump between sub-regions, of its range (rms)"
 _CONSTANTS = ("ice_density", "sea_water_density", "gravity", "seconds_per_year")
 
 _STYLE = """
@@ -79,7 +78,7 @@ def web_page(
     require_matplotlib()
     title = str(result.attrs.get("title") or "Viscosity of an ice shelf")
     sections = {
-        "Training": _table(_training(result.attrs)),
+        "Training": _table(outcome_rows(result.attrs)),
         "Maps": _maps(result, observed),
         "Values": _table(_values(result), ("", "5 %", "median", "95 %", "units")),
         "Where the flow determines the viscosity": _table(_quality(result)),
@@ -98,30 +97,9 @@ def web_page(
 
 
 def _table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
-    """Rows of text as a table, the first column as its heads; nothing without rows."""
-    body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for name, *cells in rows
-    )
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    above = f"<thead><tr>{titles}</tr></thead>" if head else ""
-    return f'<div class="scroll"><table>{above}<tbody>{body}</tbody></table></div>' if body else ""
-
-
-def _training(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    rows = []
-    if "stop_reason" in attrs:
-        rows.append(("stopped by", str(attrs["stop_reason"])))
-    if "n_iter" in attrs:
-        rows.append(("iterations", str(attrs["n_iter"])))
-    for kind, meaning in _PERCENTS.items():
-        for name, value in attrs.items():
-            if str(name).startswith(f"{kind}_"):
-                what = str(name).removeprefix(f"{kind}_").replace("_", " ")
-                rows.append((f"{what}: {meaning}", f"{100 * float(value):.3g} %"))
-    return rows
+    """Return a table that scrolls by itself where it is wider than the page."""
+    found = table(rows, head)
+    return f'<div class="scroll">{found}</div>' if found else ""
 
 
 def _maps(result: xr.Dataset, observed: Observed | None) -> str:

@@ -1,0 +1,45 @@
+"""How a training ended: as attributes of a prediction, and in the words of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MEANINGS = {
+    "misfit": "relative L2 misfit",
+    "residual": "residual, of its stress (rms)",
+    "jump": "jump between sub-regions, of its range (rms)",
+}
+
+
+def outcome(estimator: Any) -> dict[str, str | int | float]:
+    """Return how the training of a fitted estimator ended, by names of attributes."""
+    result: dict[str, str | int | float] = {
+        "stop_reason": estimator.stop_reason_,
+        "n_iter": estimator.n_iter_,
+    }
+    for kind in _MEANINGS:
+        numbers = getattr(estimator, f"{kind}_")
+        result |= {f"{kind}_{name}": float(value) for name, value in numbers.items()}
+    return result
+
+
+def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Return what of it is among some attributes, in words.
+
+    Examples
+    --------
+    >>> outcome_rows({"n_iter": 3000, "misfit_thickness": 0.0123})
+    [('iterations', '3000'), ('thickness: relative L2 misfit', '1.23 %')]
+    """
+    rows = []
+    if "stop_reason" in attrs:
+        rows.append(("stopped by", str(attrs["stop_reason"])))
+    if "n_iter" in attrs:
+        rows.append(("iterations", str(attrs["n_iter"])))
+    for kind, meaning in _MEANINGS.items():
+        for name, value in attrs.items():
+            if str(name).startswith(f"{kind}_"):
+                what = str(name).removeprefix(f"{kind}_").replace("_", " ")
+                rows.append((f"{what}: {meaning}", f"{100 * float(value):.3g} %"))
+    return rows
