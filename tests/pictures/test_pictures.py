@@ -196,6 +196,19 @@ def test_a_viscosity_is_chosen_by_name(result):
         plot.viscosity("viscosity")
 
 
+def test_any_field_is_drawn_by_name(result):
+    plot = result.diffice.plot
+    np.testing.assert_allclose(plot.map("speed").get_array(), 500.0)
+    np.testing.assert_allclose(plot.map("x_velocity").get_array(), 300.0)
+    difference = result.assign(difference=(result["x_velocity"] - 1e-5).assign_attrs(units="m s-1"))
+    drawn = difference.diffice.plot.map("difference")
+    np.testing.assert_allclose(drawn.get_array(), 300.0 / YEAR - 1e-5)
+    assert drawn.norm.vmin == -drawn.norm.vmax  # it has both signs, or is negative
+    assert drawn.colorbar.ax.get_ylabel() == "m s-1"
+    with pytest.raises(VariableNotFoundError, match="no variable 'bed'; found viscosity"):
+        plot.map("bed")
+
+
 def test_residuals_are_one_length(result):
     with pytest.raises(VariableNotFoundError, match="x_momentum_residual"):
         result.diffice.plot.residuals()

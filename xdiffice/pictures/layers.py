@@ -6,7 +6,7 @@ colours that suits them. No matplotlib here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,6 +19,7 @@ from xdiffice.observations.units import factor
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 from xdiffice.results.comparison import aligned, relative_error
 from xdiffice.results.names import (
+    MOTION,
     OUTPUT_VARIABLES,
     QUALITY,
     QUANTILE,
@@ -40,6 +41,7 @@ _SHOWN = {
     "y_velocity": ("m s-1", SECONDS_PER_YEAR, "m yr⁻¹", "viridis"),
     "thickness": ("m", 1.0, "m", "cividis"),
 }
+RESIDUAL = "momentum_residual"
 OBSERVED = tuple(_SHOWN)
 """What is both observed and fitted."""
 
@@ -91,6 +93,8 @@ def thinned(dataset: xr.Dataset) -> xr.Dataset:
 def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -> list[Layer]:
     """Return everything that a result has, in the order of a page.
 
+    Where the truth is known it follows the viscosity, in the same colours, and then the error.
+
     Raises
     ------
     VariableNotFoundError
@@ -98,13 +102,11 @@ def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -
     CoordinateError
         Fields have no usable coordinates, or the truth has others.
     """
-    found = [fitted(result, name) for name in ("speed", "thickness") if _has(result, name)]
-    found += [*_viscosities(result, truth), *_own_fields(result)]
-    if STRAIN_RATE in result:
-        found.append(_strain_rate(result))
-    if {*RESIDUALS} <= set(result.data_vars):
-        found.append(residual(result))
-    found += [*_spreads(result), *_categories(result)]
+    truths = _truths(truth)
+    found: list[Layer] = []
+    for name in names(result):
+        known = truths.get(name)
+        found += [layer(result, name)] if known is None else _beside_truth(result, name, known)
     if not found:
         raise VariableNotFoundError(
             "nothing to draw: looked for x_velocity and y_velocity, thickness, viscosity, "
@@ -114,49 +116,64 @@ def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -
     return found
 
 
-def fitted(result: xr.Dataset, name: str) -> Layer:
-    """Return ``speed``, a component of velocity or ``thickness`` of a result.
+def names(result: xr.Dataset) -> list[str]:
+    """Names of what a result has to be drawn, in the order of a page."""
+    there = {str(name) for name in result.data_vars}
+    viscous = [name for name in VISCOSITIES if name in there]
+    own = [str(name) for name in result.data_vars if _is_own(result, str(name), viscous)]
+    residual = [RESIDUAL] if {*RESIDUALS} <= there else []
+    motion = ["speed"] if {*MOTION[:2]} <= there else []
+    spreads = [str(name) for name in result.data_vars if str(name).endswith(SPREAD)]
+    rest = [name for name in (MOTION[2], *viscous, *own, STRAIN_RATE) if name in there]
+    flags = [name for name in (QUALITY, SUBDOMAIN) if name in there]
+    return [*motion, *rest, *residual, *spreads, *flags]
+
+
+def layer(result: xr.Dataset, name: str) -> Layer:
+    """Return one field of a result as it is drawn.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        A prediction, or any Dataset on projected coordinates.
+    name : str
+        A variable, or ``"speed"``, or ``"momentum_residual"`` for the length of its vector.
 
     Raises
     ------
     VariableNotFoundError
         The result does not have it.
+    CoordinateError
+        It has no usable coordinates.
     """
-    unit, times, shown, colours = _SHOWN[name]
-    if name == "speed":
-        (u, grid), (v, _) = (_read(result, one, unit) for one in ("x_velocity", "y_velocity"))
-        values = np.hypot(u, v)
-    else:
-        values, grid = _read(result, name, unit)
-    return Layer(name.replace("_", " "), times * values, grid, shown, colours)
-
-
-def viscosity(result: xr.Dataset, name: str | None = None) -> Layer:
-    """Return a viscosity: the one that the result has, or the horizontal one of two.
-
-    Raises
-    ------
-    VariableNotFoundError
-        The result does not have it.
-    """
-    if name is None:
-        name = next((one for one in VISCOSITIES if one in result), VISCOSITIES[0])
+    title = name.replace("_", " ")
+    if name in _SHOWN:
+        return _motion(result, name)
+    if name == RESIDUAL:
+        (x, grid), (y, _) = (_read(result, one) for one in RESIDUALS)
+        values = np.hypot(x, y)
+        return Layer(title, values, grid, "Pa", "inferno", limits=_upper(values))
     values, grid = _read(result, name)
-    title = name.replace("_", ", ")
-    return Layer(title, values, grid, "Pa s", "magma", "log", log_limits(values))
-
-
-def residual(result: xr.Dataset) -> Layer:
-    """Return what the momentum balance leaves over, both components together.
-
-    Raises
-    ------
-    VariableNotFoundError
-        The result does not have it.
-    """
-    (x, grid), (y, _) = (_read(result, name) for name in RESIDUALS)
-    values = np.hypot(x, y)
-    return Layer("momentum residual", values, grid, "Pa", "inferno", limits=_upper(values))
+    unit = str(result[name].attrs.get("units", ""))
+    if name in VISCOSITIES:
+        title = name.replace("_", ", ")
+        return Layer(title, values, grid, "Pa s", "magma", "log", log_limits(values))
+    if name == STRAIN_RATE:
+        rate = SECONDS_PER_YEAR * values
+        return Layer(title, rate, grid, "yr⁻¹", "inferno", "log", log_limits(rate))
+    if name.endswith(SPREAD):
+        percent = 100 * (values - 1)
+        title = f"spread of {title.removesuffix(SPREAD.replace('_', ' '))}"
+        return Layer(title, percent, grid, "%", "cividis", limits=_upper(percent))
+    if name == QUALITY:
+        flags = {flag.value: flag.name.lower().replace("_", " ") for flag in Quality if flag}
+        return Layer(title, values, grid, "", scale="categories", categories=flags)
+    if name == SUBDOMAIN:
+        labels = {label: str(label) for label in range(int(values.max()) + 1)}
+        return Layer(title, values, grid, "", scale="categories", categories=labels)
+    if (values[np.isfinite(values)] > 0).all():
+        return Layer(title, values, grid, unit, "magma", "log", log_limits(values))
+    return Layer(title, values, grid, unit, "PuOr", "centred")
 
 
 def log_limits(*fields: np.ndarray) -> tuple[float, float] | None:
@@ -176,11 +193,6 @@ def extent(grid: Grid) -> tuple[float, float]:
     return (1.0, 1.0) if flat else (x_high - x_low, y_high - y_low)
 
 
-def _has(result: xr.Dataset, name: str) -> bool:
-    needed = {"x_velocity", "y_velocity"} if name == "speed" else {name}
-    return needed <= set(result.data_vars)
-
-
 def _read(result: xr.Dataset, name: str, si: str | None = None) -> tuple[np.ndarray, Grid]:
     """Load one field, in the units that are asked for, and where it is."""
     if name not in result:
@@ -197,26 +209,38 @@ def _read(result: xr.Dataset, name: str, si: str | None = None) -> tuple[np.ndar
     return values, grid
 
 
-def _viscosities(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None) -> Iterator[Layer]:
-    """Each viscosity; where the truth is known that too, in the same colours, and the error."""
-    truths = _truths(truth)
-    for name in VISCOSITIES:
-        if name not in result:
-            continue
-        layer = viscosity(result, name)
-        if name not in truths:
-            yield layer
-            continue
-        estimate, true = aligned(result[name], truths[name])
-        total = 100 * relative_error(estimate, true)
-        axes = find_axes(estimate, result, None, [])
-        expected = true.transpose(*axes.dims).values
-        limits = log_limits(layer.values, expected)
-        yield replace(layer, limits=limits)
-        yield replace(layer, title=f"true {layer.title}", values=expected, limits=limits)
-        error = 100 * (layer.values / expected - 1)
-        title = f"error of {layer.title} (L2: {total:.2g} %)"
-        yield Layer(title, error, layer.grid, "%", "PuOr", "centred")
+def _motion(result: xr.Dataset, name: str) -> Layer:
+    """Speed, a component of velocity, or thickness."""
+    unit, times, shown, colours = _SHOWN[name]
+    if name == "speed":
+        (u, grid), (v, _) = (_read(result, one, unit) for one in MOTION[:2])
+        values = np.hypot(u, v)
+    else:
+        values, grid = _read(result, name, unit)
+    return Layer(name.replace("_", " "), times * values, grid, shown, colours)
+
+
+def _is_own(result: xr.Dataset, name: str, viscous: list[str]) -> bool:
+    """Tell whether a rheology has this field besides viscosities, such as hardness."""
+    known = name in OUTPUT_VARIABLES or name.endswith((SPREAD, QUANTILE))
+    placed = bool(viscous) and result[name].dims == result[viscous[0]].dims
+    return not known and placed and bool(result[name].attrs.get("units"))
+
+
+def _beside_truth(result: xr.Dataset, name: str, truth: xr.DataArray) -> list[Layer]:
+    """Return a viscosity, the true one in the same colours, and the error."""
+    own = layer(result, name)
+    estimate, true = aligned(result[name], truth)
+    total = 100 * relative_error(estimate, true)
+    expected = true.transpose(*find_axes(estimate, result, None, []).dims).values
+    limits = log_limits(own.values, expected)
+    error = 100 * (own.values / expected - 1)
+    title = f"error of {own.title} (L2: {total:.2g} %)"
+    return [
+        replace(own, limits=limits),
+        replace(own, title=f"true {own.title}", values=expected, limits=limits),
+        Layer(title, error, own.grid, "%", "PuOr", "centred"),
+    ]
 
 
 def _truths(truth: xr.Dataset | xr.DataArray | None) -> dict[str, xr.DataArray]:
@@ -225,46 +249,6 @@ def _truths(truth: xr.Dataset | xr.DataArray | None) -> dict[str, xr.DataArray]:
     if isinstance(truth, xr.DataArray):
         return {str(truth.name) if truth.name in VISCOSITIES else "viscosity": truth}
     return {name: truth[name] for name in VISCOSITIES if name in truth}
-
-
-def _own_fields(result: xr.Dataset) -> Iterator[Layer]:
-    """Fields that a rheology has besides viscosities, such as hardness: positive."""
-    viscous = next((result[name].dims for name in VISCOSITIES if name in result), None)
-    for name, array in result.data_vars.items():
-        own = str(name) not in OUTPUT_VARIABLES and not str(name).endswith((SPREAD, QUANTILE))
-        if own and array.dims == viscous and array.attrs.get("units"):
-            values, grid = _read(result, str(name))
-            unit, title = str(array.attrs["units"]), str(name).replace("_", " ")
-            yield Layer(title, values, grid, unit, "magma", "log", log_limits(values))
-
-
-def _strain_rate(result: xr.Dataset) -> Layer:
-    rate, grid = _read(result, STRAIN_RATE)
-    rate = SECONDS_PER_YEAR * rate
-    limits = log_limits(rate)
-    return Layer("effective strain rate", rate, grid, "yr⁻¹", "inferno", "log", limits)
-
-
-def _spreads(result: xr.Dataset) -> Iterator[Layer]:
-    """By how many percent members of an ensemble differ."""
-    for name in result.data_vars:
-        if str(name).endswith(SPREAD):
-            values, grid = _read(result, str(name))
-            percent = 100 * (values - 1)
-            title = f"spread of {str(name).removesuffix(SPREAD).replace('_', ' ')}"
-            yield Layer(title, percent, grid, "%", "cividis", limits=_upper(percent))
-
-
-def _categories(result: xr.Dataset) -> Iterator[Layer]:
-    if QUALITY in result:
-        values, grid = _read(result, QUALITY)
-        flags = {flag.value: flag.name.lower().replace("_", " ") for flag in Quality if flag}
-        title = QUALITY.replace("_", " ")
-        yield Layer(title, values, grid, "", scale="categories", categories=flags)
-    if SUBDOMAIN in result:
-        values, grid = _read(result, SUBDOMAIN)
-        labels = {label: str(label) for label in range(int(values.max()) + 1)}
-        yield Layer("subdomain", values, grid, "", scale="categories", categories=labels)
 
 
 def _upper(values: np.ndarray) -> tuple[float, float] | None:

@@ -17,7 +17,7 @@ from xdiffice.errors import CoordinateError, InvalidDatasetError, VariableNotFou
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.survey import Survey, load, search_shelf
 from xdiffice.physics.constants import SECONDS_PER_YEAR
-from xdiffice.pictures.layers import Layer, fitted, thinned
+from xdiffice.pictures.layers import Layer, layer, thinned
 
 
 class Observed:
@@ -85,7 +85,7 @@ class Observed:
         CoordinateError
             The result is not on a grid, and not where the data are.
         """
-        data, model = self.layer(name), fitted(result, name)
+        data, model = self.layer(name), layer(result, name)
         difference = _at(model, data.grid) - data.values
         title = f"misfit of {model.title}"
         return replace(data, title=title, values=difference, colours="PuOr", scale="centred")

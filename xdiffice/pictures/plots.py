@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from xdiffice.errors import ParameterError
-from xdiffice.pictures.layers import OBSERVED, residual, thinned, viscosity
+from xdiffice.pictures.layers import OBSERVED, RESIDUAL, VISCOSITIES, layer, thinned
 from xdiffice.pictures.observed import Observed
 
 if TYPE_CHECKING:
@@ -45,6 +45,39 @@ class Plots:
         """Draw the `summary`."""
         return self.summary(*args, **kwargs)
 
+    def map(
+        self, variable: str, *, ax: Axes | None = None, **style: Any
+    ) -> QuadMesh | PathCollection:
+        """Draw any field, in the colours and units that it has on the `summary`.
+
+        Parameters
+        ----------
+        variable : str
+            A variable such as ``"effective_strain_rate"``, ``"viscosity_quality"`` or
+            ``"subdomain"``; or ``"speed"``.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw.
+        **style
+            For `matplotlib.axes.Axes.pcolormesh`; ``vmin``, ``vmax``, ``cmap``, ``norm``.
+
+        Returns
+        -------
+        matplotlib.collections.QuadMesh or matplotlib.collections.PathCollection
+            A raster, or dots for points.
+
+        Raises
+        ------
+        VariableNotFoundError
+            There is no such variable.
+        CoordinateError
+            It has no usable coordinates.
+        MissingDependencyError
+            matplotlib is not installed.
+        """
+        from .maps import draw_map
+
+        return draw_map(ax, layer(thinned(self._dataset), variable), **style)
+
     def viscosity(
         self, variable: str | None = None, *, ax: Axes | None = None, **style: Any
     ) -> QuadMesh | PathCollection:
@@ -72,9 +105,9 @@ class Plots:
         MissingDependencyError
             matplotlib is not installed.
         """
-        from .maps import draw_map
-
-        return draw_map(ax, viscosity(thinned(self._dataset), variable), **style)
+        if variable is None:
+            variable = next((one for one in VISCOSITIES if one in self._dataset), VISCOSITIES[0])
+        return self.map(variable, ax=ax, **style)
 
     def misfit(
         self,
@@ -145,9 +178,7 @@ class Plots:
         MissingDependencyError
             matplotlib is not installed.
         """
-        from .maps import draw_map
-
-        return draw_map(ax, residual(thinned(self._dataset)), **style)
+        return self.map(RESIDUAL, ax=ax, **style)
 
     def history(self, *, ax: Axes | None = None) -> list[Line2D]:
         """Draw how misfits and residuals fell, of ``inverter.history_``.
