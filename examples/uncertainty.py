@@ -13,7 +13,9 @@ import matplotlib.pyplot as plt
 import xdiffice
 from xdiffice.results.names import Quality
 
-shelf = xdiffice.synthetic.confined_shelf((60, 96), noise=0.03, error_variables=True)
+shelf = xdiffice.synthetic.confined_shelf(
+    (60, 96), noise=0.03, error_variables=True, coordinate_units="km"
+)
 inverter = xdiffice.SSAViscosityInverter(n_members=8, max_iterations=1500, progress=False)
 result = inverter.fit(shelf).predict(quantiles=(0.05, 0.95))
 
@@ -28,14 +30,12 @@ print(f"truth within the 90 % interval: {float(inside.where(determined).mean()):
 # %%
 # A section along the shelf, and where the interval is wide.
 figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
-section = {"y": 10e3, "method": "nearest"}
-x = result["x"] / 1e3
-axes[0].fill_between(x, low.sel(section), high.sel(section), alpha=0.3, label="90 % interval")
-axes[0].plot(x, result["viscosity"].sel(section), label="mean")
-axes[0].plot(x, shelf["viscosity"].sel(section), "k--", label="truth")
+section = {"indexers": {"y": 10.0}, "method": "nearest"}
+x = result["x"]
+axes[0].fill_between(x, low.sel(**section), high.sel(**section), alpha=0.3, label="90 % interval")
+axes[0].plot(x, result["viscosity"].sel(**section), label="mean")
+axes[0].plot(x, shelf["viscosity"].sel(**section), "k--", label="truth")
 axes[0].set(yscale="log", xlabel="x (km)", ylabel="viscosity (Pa s)", title="section at y = 10 km")
 axes[0].legend()
-spread = 100 * (result["viscosity_std"] - 1)
-spread.plot(ax=axes[1], cmap="cividis", cbar_kwargs={"label": "%"}, robust=True)
-axes[1].set(title="spread of the members", aspect="equal")
+result.diffice.plot.map("viscosity_std", ax=axes[1])
 plt.show()
