@@ -32,6 +32,7 @@ VALUES = ("x_velocity", "y_velocity", "thickness")
 FRONT = ("x_front", "y_front", "x_normal", "y_normal")
 SHELF = confined_shelf((12, 16), noise=0.02).drop_vars("viscosity")
 names = st.sampled_from(VALUES)
+sizes = st.sampled_from([1, 1, 2])  # of ensembles
 anything = st.sampled_from([*VALUES, *FRONT])
 numbers = st.sampled_from(
     [0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e-300, 1e30, -1e30, 1e300, -9999.0, 9.96921e36]
@@ -172,7 +173,7 @@ def hostile(draw: st.DrawFn) -> xr.Dataset:
     return ds
 
 
-def assert_contract(ds: xr.Dataset) -> None:
+def assert_contract(ds: xr.Dataset, n_members: int) -> None:
     """Fit and predict; anything but a finite result or an error of ours is a failure."""
     before = ds.copy(deep=True)
     with warnings.catch_warnings():
@@ -180,7 +181,7 @@ def assert_contract(ds: xr.Dataset) -> None:
         warnings.simplefilter("ignore", PlausibilityWarning)
         result = error = None
         try:
-            result = inverter(**TINY).fit(ds).predict()
+            result = inverter(n_members=n_members, **TINY).fit(ds).predict()
         except XdifficeError as ours:
             error = ours
     if result is None:
@@ -191,18 +192,21 @@ def assert_contract(ds: xr.Dataset) -> None:
         for name in ("viscosity", *VALUES):
             assert np.isfinite(result[name].values[inside.values]).all(), name
         assert float(result["viscosity"].min()) > 0
+        if n_members > 1:
+            assert float(result["viscosity_std"].where(inside).min()) >= 1
+            assert np.isfinite(result["viscosity_std"].values[inside.values]).all()
     event("refused" if result is None else "fitted")
     xr.testing.assert_identical(ds.compute(), before.compute())
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
-@given(ds=hostile())
-def test_a_finite_result_or_an_error_of_ours(ds):
-    assert_contract(ds)
+@given(ds=hostile(), n_members=sizes)
+def test_a_finite_result_or_an_error_of_ours(ds, n_members):
+    assert_contract(ds, n_members)
 
 
 @pytest.mark.slow
 @settings(max_examples=2000, deadline=None, suppress_health_check=[*HealthCheck])
-@given(ds=hostile())
-def test_two_thousand_times(ds):
-    assert_contract(ds)
+@given(ds=hostile(), n_members=sizes)
+def test_two_thousand_times(ds, n_members):
+    assert_contract(ds, n_members)
