@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
+import subprocess
 import sys
 import types
 
@@ -12,6 +16,7 @@ import xarray as xr
 from stubs import StubInverter
 
 import xdiffice
+from xdiffice import cli, versions
 from xdiffice.cli import main
 from xdiffice.errors import MissingDependencyError
 from xdiffice.pictures import maps
@@ -74,8 +79,9 @@ def demo_shelf(monkeypatch):
     """Replace the finite-element shelf of the demo by a small exact one."""
     synthetic = types.ModuleType("xdiffice.synthetic")
     synthetic.confined_shelf = small_shelf
+    # The attribute first: it is loaded on use, and what was there before comes back afterwards.
+    monkeypatch.setattr(xdiffice, "synthetic", synthetic)
     monkeypatch.setitem(sys.modules, "xdiffice.synthetic", synthetic)
-    monkeypatch.setattr(xdiffice, "synthetic", synthetic, raising=False)
 
 
 def run(capsys, *arguments):
@@ -435,10 +441,6 @@ class TestInfo:
         assert run(capsys, *arguments, "--units", "thickness=m")[0] == 0
 
 
-def test_version(capsys):
-    assert run(capsys, "--version") == (0, f"xdiffice {xdiffice.__version__}\n", "")
-
-
 def test_warnings_are_one_line_without_source(capsys, shelf_file, stub, monkeypatch, tmp_path):
     import warnings
 
@@ -454,3 +456,129 @@ def test_warnings_are_one_line_without_source(capsys, shelf_file, stub, monkeypa
     assert (status, err) == (0, "xdiffice: warning: speeds look like m/yr\n")
     assert warnings.showwarning is showwarning
     assert warnings.filters == filters
+
+
+def example_lines() -> list[str]:
+    return [line for lines in cli.EXAMPLES.values() for line in lines]
+
+
+@pytest.mark.parametrize("line", example_lines())
+def test_examples_of_the_help_are_understood(line):
+    program, *arguments = shlex.split(line)
+    assert program == "xdiffice"
+    assert cli._parser().parse_args(arguments).command == arguments[0]
+
+
+@pytest.mark.parametrize("command", [None, *cli.EXAMPLES])
+def test_help_ends_with_examples(capsys, command):
+    with pytest.raises(SystemExit, match="0"):
+        main([*([command] if command else []), "--help"])
+    told = capsys.readouterr().out
+    shown = cli.EXAMPLES[command] if command else [lines[0] for lines in cli.EXAMPLES.values()]
+    for line in shown:
+        assert f"\n  {line}\n" in told + "\n"
+    if command is None:
+        for status in (0, cli.RUN_FAILED, cli.BAD_INPUT, cli.INTERRUPTED):
+            assert re.search(rf"^  {status}  +\w", told, re.MULTILINE)
+
+
+def test_version_tells_what_a_report_of_a_bug_needs(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    told = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert told["xdiffice"] == xdiffice.__version__
+    assert told["xarray"] == xr.__version__
+    assert told["numpy"] == np.__version__
+    assert "cpu" in told["devices"]
+
+
+def test_a_broken_driver_keeps_nobody_from_reporting_it(capsys, monkeypatch):
+    import jax
+
+    def broken():
+        raise RuntimeError("no driver\nfor this")
+
+    monkeypatch.setattr(jax, "devices", broken)
+    monkeypatch.setattr(versions, "PACKAGES", ("xarray", "no-such-package"))
+    xdiffice.show_versions()
+    told = capsys.readouterr().out
+    assert "devices JAX cannot start: no driver for this\n" in told
+    assert "no-such-package not installed\n" in told
+
+
+def test_parameters_of_a_file_hold_unless_an_option_says_otherwise(stub, shelf_file, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text('random_state = 7\nmax_seconds = 30\n[units]\nx_velocity = "m s-1"\n')
+    command = ["invert", str(shelf_file), "--config", str(config), "-o"]
+    assert main([*command, str(tmp_path / "a.nc")]) == 0
+    assert main([*command, str(tmp_path / "b.nc"), "--max-seconds", "5", "--seed", "0"]) == 0
+    first, second = (made.params for made in stub.made)
+    assert first["random_state"] == 7
+    assert first["max_seconds"] == 30
+    assert first["units"] == {"x_velocity": "m s-1"}
+    assert second["random_state"] == 0
+    assert second["max_seconds"] == 5
+
+
+def test_a_checkpoint_of_a_file_is_beside_the_file(stub, shelf_file, tmp_path, monkeypatch):
+    config = tmp_path / "run.toml"
+    config.write_text('checkpoint = "state.nc"\n')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["invert", str(shelf_file), "--config", str(config), "-o", "a.nc"]) == 0
+    assert stub.made[0].params["checkpoint"] == tmp_path / "state.nc"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_second = 3\n", "'max_second' is unknown; did you mean max_seconds"),
+        ("zzz = 3\n", "'zzz' is unknown; known are rheology, subdomains"),
+        ("a = 1\nb = = 2\n", "is no TOML: Invalid value (at line 2"),
+        (None, "no such file"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line(stub, shelf_file, tmp_path, capsys, text, told):
+    config = tmp_path / "run.toml"
+    if text:
+        config.write_text(text)
+    command = ["invert", str(shelf_file), "--config", str(config), "-o", f"{tmp_path}/a.nc"]
+    assert main(command) == cli.BAD_INPUT
+    err = capsys.readouterr().err
+    assert told in err
+    assert "run.toml" in err
+    assert err.count("\n") == 1
+    assert not stub.made
+
+
+def test_bash_completes_commands_options_and_files(tmp_path, capsys):
+    pytest.importorskip("shtab")
+    if shutil.which("bash") is None:
+        pytest.skip("no bash")
+    with pytest.raises(SystemExit, match="0"):
+        main(["--print-completion", "bash"])
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out)
+    (tmp_path / "shelf_of_ice.nc").touch()
+
+    def completed(*words: str) -> list[str]:
+        code = (
+            f"source {script}; COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; "
+            "$(complete -p xdiffice | sed 's/.*-F \\([^ ]*\\).*/\\1/'); "
+            'printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        done = subprocess.run(
+            ["bash", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+        )
+        return done.stdout.split()
+
+    assert completed("xdiffice", "inv") == ["invert"]
+    assert completed("xdiffice", "invert", "--max-s") == ["--max-seconds"]
+    assert completed("xdiffice", "info", "shelf_") == ["shelf_of_ice.nc"]
+
+
+def test_completion_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--print-completion", "zsh"])
+    assert 'pip install "xdiffice[completion]"' in capsys.readouterr().err

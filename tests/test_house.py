@@ -33,6 +33,8 @@ DOORS = {"errors", "forward_check", "inverter", "observations", "pictures", "res
 ALLOWED = {
     "errors": set(),
     "markup": set(),
+    "toml": {"errors"},
+    "versions": {""},
     "observations": {"errors", "markup", "physics.constants"},
     "physics": {"errors"},
     "model": {"errors", "physics"},
@@ -62,10 +64,19 @@ ALLOWED = {
     "inversion": INVERTER,
     "inverter": INVERTER | {"checkpoint", "inversion", "storage"},
     "storage": INVERTER | {"inverter"},
-    "campaigns": {"", "errors", "inverter", "observations", "parameters", "results", "storage"},
+    "campaigns": {
+        "",
+        "errors",
+        "inverter",
+        "observations",
+        "parameters",
+        "results",
+        "storage",
+        "toml",
+    },
     "accessor": DOORS,
-    "cli": {"", "errors", "commands"},
-    "commands": DOORS | {"cli", "campaigns", "storage", "synthetic"},
+    "cli": {"errors", "commands", "versions"},
+    "commands": DOORS | {"cli", "campaigns", "storage", "synthetic", "toml"},
     "tutorial": {"errors", "observations"},
     "__main__": {"cli"},
     "__init__": {
@@ -77,6 +88,7 @@ ALLOWED = {
         "synthetic",
         "storage",
         "tutorial",
+        "versions",
     },
 }
 

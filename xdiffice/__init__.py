@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .physics.jets import Jet
     from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
     from .storage import load
+    from .versions import show_versions
 
 __version__ = "0.1.0"
 
@@ -80,6 +81,7 @@ __all__ = [
     "open_flight_lines",
     "open_issm",
     "report",
+    "show_versions",
     "synthetic",
     "tutorial",
 ]
@@ -103,6 +105,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "open_flight_lines": ("observations.tables", "open_flight_lines"),
     "open_issm": ("observations.issm", "open_issm"),
     "report": ("observations.report", "report"),
+    "show_versions": ("versions", "show_versions"),
     "synthetic": ("synthetic", None),
     "tutorial": ("tutorial", None),
 }

@@ -1,14 +1,14 @@
 """The ``xdiffice`` command: what may be typed, and how it ends.
 
 It hands parsed arguments on to `xdiffice.commands` and turns what happens there into an exit
-status: 0, 1 where a run of a campaign failed, 2 for bad input (one line says what is wrong), 130
-when interrupted.
+status, see `STATUSES`; for bad input one line says what is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,33 @@ from .errors import InvalidDatasetError, XdifficeError
 RUN_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+STATUSES = """exit status:
+  0    done
+  1    a run of a campaign failed
+  2    bad input: one line says what is wrong
+  130  interrupted; what was reached is written"""
 DEMO_SECONDS = 120.0
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+EXAMPLES = {
+    "demo": ["xdiffice demo", "xdiffice demo --max-seconds 30 --output-dir results"],
+    "invert": [
+        "xdiffice invert shelf.nc -o viscosity.nc --max-seconds 600 --plot viscosity.png",
+        "xdiffice invert v.nc --thickness h.nc --units 'vx=m yr-1' --units 'vy=m yr-1' -o mu.nc",
+        "xdiffice invert shelf.nc -o viscosity.nc --config run.toml --checkpoint run.nc",
+        "xdiffice invert shelf.nc -o viscosity.nc --rheology anisotropic --subdomains auto",
+    ],
+    "info": ["xdiffice info shelf.nc", "xdiffice info shelf.nc --front front.nc --json"],
+    "report": [
+        "xdiffice report viscosity.nc -o report.html --data shelf.nc",
+        "xdiffice report model.nc -o report.html",
+    ],
+    "campaign": [
+        "xdiffice campaign shelves.toml",
+        "xdiffice campaign shelves.toml --scheduler tcp://node1:8786 --quiet",
+    ],
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,6 +53,52 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """Print what a report of a bug should tell."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Any,
+        values: Any,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        from .versions import show_versions
+
+        show_versions()
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Print a script that lets a shell complete commands, options and names of files."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Any,
+        values: Any,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        try:
+            import shtab
+        except ImportError:
+            parser.error('completion needs shtab: pip install "xdiffice[completion]"')
+        for action in _actions(parser):
+            if str(action.metavar).endswith((".nc", ".toml", ".html", "FILE", "PNG")):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+        print(shtab.complete(parser, shell=values))
+        parser.exit()
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """All that can be typed, that of the subcommands with it."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _actions(one)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,19 +152,34 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import __version__
-
     parser = _Parser(
         prog="xdiffice",
         description="Infer the viscosity of an ice shelf from its velocity and thickness.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"xdiffice {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="of everything, for a report of a bug"
+    )
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=SHELLS,
+        help="print a script for the completion of a shell",
+    )
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="command", parser_class=_Parser
+    )
     _add_demo(commands.add_parser("demo", help="invert a synthetic shelf whose viscosity is known"))
     _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
     _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
     _add_report(commands.add_parser("report", help="make a page for a browser of a result"))
     _add_campaign(commands.add_parser("campaign", help="infer the viscosity of many shelves"))
+    for name, one in commands.choices.items():
+        one.formatter_class = argparse.RawDescriptionHelpFormatter
+        one.description = textwrap.fill(one.description or "", 90)
+        one.epilog = "\n  ".join(["examples:", *EXAMPLES[name]])
+    parser.epilog = "\n  ".join(["examples:", *(lines[0] for lines in EXAMPLES.values())])
+    parser.epilog += f"\n\n{STATUSES}"
     return parser
 
 
@@ -113,6 +200,12 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subdomains", type=_count_or_auto, metavar="N", help="count, or auto")
     parser.add_argument(
         "--members", type=int, metavar="N", help="of an ensemble, for viscosity_std"
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.toml",
+        help="parameters of SSAViscosityInverter by name; options of the command win",
     )
     _add_reading(parser)
     _add_training(parser, seconds=None)
@@ -195,7 +288,7 @@ def _add_training(parser: argparse.ArgumentParser, seconds: float | None) -> Non
         help=f"seconds of training{default}",
     )
     parser.add_argument("--max-iterations", type=int, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all randomness")
+    parser.add_argument("--seed", type=int, metavar="N", help="of all randomness (default: 0)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
 

@@ -49,9 +49,10 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def invert(arguments: argparse.Namespace) -> int:
     """Infer the viscosity of a shelf in files and write it to a file."""
+    params = _parameters(arguments)
     outputs = [arguments.output, *([arguments.plot] if arguments.plot else [])]
     files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
-    kept = [arguments.checkpoint] if arguments.checkpoint else []
+    kept = [Path(params["checkpoint"])] if params.get("checkpoint") else []
     inputs = [file for file in files if file]
     check_outputs(outputs, overwrite=arguments.overwrite, inputs=[*inputs, *kept])
     check_outputs(kept, overwrite=True, inputs=inputs)
@@ -59,18 +60,12 @@ def invert(arguments: argparse.Namespace) -> int:
         _require_matplotlib()
     velocity = _open(arguments.input)
     thickness, mask, front = (_open(file) if file else None for file in files[1:])
-    params = _training(arguments) | _given(
-        rheology=arguments.rheology,
-        subdomains=arguments.subdomains,
-        n_members=arguments.members,
-        checkpoint=arguments.checkpoint,
-        **_reading(arguments),
-    )
     estimator = _fit(params, velocity, thickness, mask=mask, front=front)
     result = estimator.predict()
     write_whole(arguments.output, result.to_netcdf)
     if arguments.plot:
-        data = {"thickness": thickness, "front": front, **_reading(arguments)}
+        names = {key: params.get(key) for key in ("variables", "units")}
+        data = {"thickness": thickness, "front": front, **names}
         write_whole(arguments.plot, lambda path: _draw(path, result, velocity, **data))
     say = _speaker(arguments.quiet)
     _summarise(estimator, result, say)
@@ -133,6 +128,22 @@ def campaign(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Parameters of a file, and of the command in their place."""
+    from .inverter import SSAViscosityInverter
+    from .toml import read_parameters
+
+    file = read_parameters(arguments.config, SSAViscosityInverter) if arguments.config else {}
+    return file | _given(
+        rheology=arguments.rheology,
+        subdomains=arguments.subdomains,
+        n_members=arguments.members,
+        checkpoint=arguments.checkpoint,
+        **_training(arguments),
+        **_reading(arguments),
+    )
+
+
 def _given(**arguments: Any) -> dict[str, Any]:
     """Keep what was given: the estimator's own defaults hold for the rest."""
     return {name: value for name, value in arguments.items() if value is not None}
@@ -146,11 +157,12 @@ def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _training(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "random_state": arguments.seed,
-        "progress": not arguments.quiet,
-        **_given(max_seconds=arguments.max_seconds, max_iterations=arguments.max_iterations),
-    }
+    return _given(
+        random_state=arguments.seed,
+        progress=False if arguments.quiet else None,
+        max_seconds=arguments.max_seconds,
+        max_iterations=arguments.max_iterations,
+    )
 
 
 def _result(file: str) -> tuple[xr.Dataset, xr.Dataset | None]:

@@ -15,15 +15,14 @@ name = "Larsen C"
 
 from __future__ import annotations
 
-import inspect
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xdiffice.campaigns.runs import FIT
-from xdiffice.errors import FileFormatError, ParameterError
+from xdiffice.errors import ParameterError
 from xdiffice.inverter import SSAViscosityInverter
+from xdiffice.toml import parameters_of, read_toml, unknown_keys
 
 TABLES = {
     "cluster": ("address", "n_workers", "threads_per_worker", "memory_limit", "max_running"),
@@ -58,14 +57,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
     ParameterError
         Unknown keys, all in one message; or needed ones that are missing.
     """
-    try:
-        with open(path, "rb") as file:
-            given = tomllib.load(file)
-    except FileNotFoundError as error:
-        raise FileFormatError(f"no such file: {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{path} is no TOML: {error}") from error
-    parameters = tuple(inspect.signature(SSAViscosityInverter).parameters)
+    given = read_toml(path)
+    parameters = parameters_of(SSAViscosityInverter)
     sets = given.get("parameters", {})
     tables: dict[str, tuple[Any, tuple[str, ...] | None]] = {
         "": (given, KNOWN),
@@ -82,12 +75,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
         if not isinstance(content, Mapping):
             problems.append(f"[{table}] is no table")
         elif known is not None:
-            where = f" in [{table}]" if table else ""
-            problems += [
-                f"{key!r} is unknown{where}; known are {', '.join(known)}"
-                for key in content
-                if key not in known
-            ]
+            problems += unknown_keys(content, known, f" in [{table}]" if table else "")
     if problems:
         raise ParameterError(f"{path}: " + "; ".join(problems))
     base = dict(given.get("inverter", {}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -13,6 +15,7 @@ from tqdm.auto import tqdm
 from xdiffice.training.budget import Budget
 
 COLUMNS = ("stage", "iteration", "evaluations", "seconds", "loss")  # before the terms
+LINE_SECONDS = 10.0  # between two lines of a log
 
 
 class Recorder:
@@ -30,7 +33,7 @@ class Recorder:
         self.rows: list[dict] = []
         self.notes: list[str] = []
         self._weights: dict[str, float] = {}
-        self._bar = tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
+        self._bar = _progress(total, progress)
 
     def of_member(self, member: int) -> Recorder:
         """Return a recorder for one member, whose rows go into the whole history as well."""
@@ -109,6 +112,49 @@ class Recorder:
         return [
             row for _, row in sorted(zip(keys, self.rows, strict=True), key=lambda pair: pair[0])
         ]
+
+
+def _progress(total: int | None, progress: bool) -> tqdm | _Lines:
+    """Return a bar for a terminal or a notebook, and lines where the output goes into a file."""
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    if progress and not shown and "ipykernel" not in sys.modules:
+        return _Lines()
+    return tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
+
+
+class _Lines:
+    """A bar for a log: every now and then a line."""
+
+    def __init__(self) -> None:
+        self._iteration, self._stage = 0, ""
+        self._terms: dict[str, str] = {}
+        self._start = self._last = time.monotonic()
+
+    def update(self, n: int) -> None:
+        """Count iterations."""
+        self._iteration += n
+        if time.monotonic() >= self._last + LINE_SECONDS:
+            self._print()
+
+    def set_description(self, stage: str, *, refresh: bool) -> None:
+        """Take the name of the stage for the next line."""
+        self._stage = stage
+
+    def set_postfix(self, terms: dict[str, str], *, refresh: bool) -> None:
+        """Take the terms for the next line."""
+        self._terms = terms
+
+    def close(self) -> None:
+        """Print where it ended."""
+        if self._iteration:
+            self._print()
+
+    def _print(self) -> None:
+        self._last = time.monotonic()
+        terms = "".join(f", {name} {value}" for name, value in self._terms.items())
+        seconds = self._last - self._start
+        line = f"xdiffice: {self._stage}, iteration {self._iteration}, {seconds:.0f} s{terms}"
+        print(line, file=sys.stderr, flush=True)
 
 
 class _Part(Recorder):
