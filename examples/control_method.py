@@ -17,7 +17,9 @@ import matplotlib.pyplot as plt
 import xdiffice
 from xdiffice.results.comparison import relative_error
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "benchmarks"))
+# A gallery that is built runs this in its folder, and without a file's name.
+folder = Path(__file__).parent if "__file__" in globals() else Path()
+sys.path.append(str(folder.resolve().parent / "tests" / "benchmarks"))
 from control_problem import ControlProblem
 from control_shelf import l_curve
 
