@@ -56,7 +56,7 @@ numpydoc_xref_aliases = {
     "Partition": "xdiffice.observations.regions.Partition",
     "Rheology": "xdiffice.Rheology",
     "SSAViscosityInverter": "xdiffice.SSAViscosityInverter",
-    # By default these would be labels of other projects, which are warned of where they are missing.
+    # By default labels of other projects, which are warned of where they are missing.
     "array_like": "numpy.typing.ArrayLike",
     "bool": "bool",
     "boolean": "bool",
@@ -79,7 +79,8 @@ if os.environ.get("XDIFFICE_DOCS_ONLINE"):
         "xarray": ("https://docs.xarray.dev/en/stable", None),
     }
 # Without them names of others lead nowhere; our own have to, with `sphinx-build -n`.
-nitpick_ignore_regex = [("py:.*", r"(?!xdiffice).*")]
+# (A table of names has no page.)
+nitpick_ignore_regex = [("py:.*", r"(?!xdiffice).*"), ("py:obj", r".*\.ROLES")]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -91,13 +92,16 @@ sphinx_gallery_conf = {
     "within_subsection_order": "ExampleTitleSortKey",
 }
 
-# What a page links in the repository is a page here, too.
-PAGES = {"../README.md": "overview.md", "../CONTRIBUTING.md": "contributing.md"}
+# What a page links in the repository is a page here, too; and so is what these two link.
+PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md"}
 
 
-def _link_pages(app, docname, source):
+def _link_pages(app, *where_and_text):
+    text = where_and_text[-1]
     for file, page in PAGES.items():
-        source[0] = source[0].replace(f"]({file}", f"]({page}")
+        text[0] = (
+            text[0].replace(f"](../{file}", f"]({page}").replace(f"]({file}", f"](docs/{page}")
+        )
 
 
 class CommandHelp(Directive):
@@ -120,4 +124,5 @@ class CommandHelp(Directive):
 def setup(app):
     """Connect what is special about this site."""
     app.connect("source-read", _link_pages)
+    app.connect("include-read", _link_pages)
     app.add_directive("command-help", CommandHelp)

@@ -18,8 +18,9 @@ import xdiffice
 from xdiffice.results.comparison import relative_error
 
 # A gallery that is built runs this in its folder, and without a file's name.
-folder = Path(__file__).parent if "__file__" in globals() else Path()
-sys.path.append(str(folder.resolve().parent / "tests" / "benchmarks"))
+sys.path.append(
+    str(Path(globals().get("__file__", "example")).resolve().parents[1] / "tests" / "benchmarks")
+)
 from control_problem import ControlProblem
 from control_shelf import l_curve
 

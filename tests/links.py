@@ -41,7 +41,9 @@ def read(path: Path) -> Page:
 
 def broken_links(site: Path) -> list[str]:
     """Say for every broken link of the pages in a folder, and below, which it is and where."""
-    pages = {path.resolve(): read(path) for path in sorted(site.rglob("*.html"))}
+    site = site.resolve()
+    found = (path for path in sorted(site.rglob("*.html")) if path.parent.name != "_static")
+    pages = {path: read(path) for path in found}  # without templates of the theme
     problems = []
     for path, page in pages.items():
         for link in sorted(page.links):
@@ -49,7 +51,7 @@ def broken_links(site: Path) -> list[str]:
             if parts.scheme or parts.netloc:
                 continue
             target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
-            where = f"{path.relative_to(site.resolve())}: {link}"
+            where = f"{path.relative_to(site)}: {link}"
             place = unquote(parts.fragment)
             if not target.exists():
                 problems.append(f"{where}: no such file")

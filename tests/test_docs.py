@@ -8,7 +8,6 @@ end after a few iterations.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import runpy
 import shlex
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import xarray as xr
 from links import broken_links
 from small_fits import SMALL
 
@@ -33,6 +31,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = re.compile(r"^python3 -m venv \.venv && \. \.venv/bin/activate && pip install ")
 DIRECTIVES = {"{toctree}", "{include}", "{command-help}"}  # the build of the site checks them
+CHECKS = {"mypy", "pip", "pytest", "ruff", "sphinx-build"}
 PROSE = {"text"}  # equations
 ITERATIONS = 20
 SLOW = {"campaigns.md"}  # fits twelve shelves
@@ -40,6 +39,7 @@ SLOW = {"campaigns.md"}  # fits twelve shelves
 # What a reader of a page has before the first line, by the name that the page has for it.
 PREPARED = {
     "README.md": ("shelf.nc", "velocity.nc", "bed.nc", "front.nc"),
+    "benchmarks.md": ("LarsenC.nc",),
     "campaigns.md": ("antarctic_velocity.nc", "antarctic_bed.nc", "larsen_b.nc"),
     "command.md": ("shelf.nc",),
     "diffice_jax.md": ("data_pinns_LarsenC.mat",),
@@ -94,7 +94,7 @@ def files(products, tmp_path_factory) -> Path:
     shutil.copy(velocity, folder / "antarctic_velocity.nc")
     shutil.copy(bed, folder / "antarctic_bed.nc")
     shelf = xdiffice.assemble(velocity, bed, name="Larsen C")
-    for name in ("shelf.nc", "larsen_b.nc", "larsen_c.nc"):
+    for name in ("shelf.nc", "larsen_b.nc", "larsen_c.nc", "LarsenC.nc"):
         shelf.to_netcdf(folder / name)
     front = ["x_front", "y_front", "x_normal", "y_normal"]
     moving = shelf[["x_velocity", "y_velocity"]].rename(x_velocity="vx", y_velocity="vy")
@@ -109,15 +109,12 @@ def files(products, tmp_path_factory) -> Path:
 @pytest.fixture
 def small_budgets(monkeypatch):
     """Trainings are over soon, whatever a page asks for, and all have networks of one size."""
-    from xdiffice import preparation
-    from xdiffice.choices import Choices
     from xdiffice.training.budget import Budget
 
-    sizes = {name: SMALL.get(name, 4.0) for name in Choices._fields}
-    monkeypatch.setattr(preparation, "automatic_choices", lambda *_: Choices(**sizes))
-    monkeypatch.setattr(
-        xdiffice.SSAViscosityInverter, "_budget", lambda self: Budget(None, ITERATIONS)
-    )
+    estimator = xdiffice.SSAViscosityInverter
+    for name, size in SMALL.items():
+        monkeypatch.setitem(estimator.__init__.__kwdefaults__, name, size)
+    monkeypatch.setattr(estimator, "_budget", lambda self: Budget(None, ITERATIONS))
 
 
 @pytest.fixture
@@ -141,12 +138,15 @@ def small_cluster(monkeypatch, tmp_path, files):
 
         def __init__(self, *, queue, cores, processes, memory, walltime, job_script_prologue):
             super().__init__(
-                n_workers=1, threads_per_worker=cores, processes=False, dashboard_address=None
+                n_workers=1, threads_per_worker=cores, processes=False, dashboard_address=":0"
             )
             started.append(self)
 
-        def scale(self, *, jobs):
-            assert jobs > 1
+        def scale(self, n=None, *, jobs=None):
+            if jobs is None:
+                super().scale(n)
+            else:
+                assert jobs > 1  # one worker has to do
 
     @contextmanager
     def client_of(client, local):
@@ -154,7 +154,7 @@ def small_cluster(monkeypatch, tmp_path, files):
             yield client
             return
         assert client is None or client.startswith("tcp://")
-        options = {"processes": False, "dashboard_address": None, "threads_per_worker": 1}
+        options = {"processes": False, "dashboard_address": ":0", "threads_per_worker": 1}
         with LocalCluster(n_workers=1, **options) as cluster, Client(cluster) as connected:
             yield connected
 
@@ -180,17 +180,14 @@ def small_cluster(monkeypatch, tmp_path, files):
 @pytest.fixture
 def folder(files, tmp_path, monkeypatch, request) -> Path:
     """Return where the page runs, with what its reader has."""
-    import matplotlib
+    import matplotlib.pyplot as plt
 
     for name in PREPARED.get(request.param, ()):
         shutil.copy(files / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(matplotlib, "use", lambda *_: None)
-    backend = matplotlib.get_backend()
-    matplotlib.rcParams["backend"] = "Agg"
+    plt.switch_backend("Agg")
     yield tmp_path
-    matplotlib.pyplot.close("all")
-    matplotlib.rcParams["backend"] = backend
+    plt.close("all")
 
 
 def run_python(block: Block, names: dict) -> None:
@@ -245,18 +242,9 @@ def run_bash(block: Block, monkeypatch) -> None:
         elif words[0] == "python" and words[1].startswith("tests/"):
             assert (ROOT / words[1]).exists(), f"{block.where}: {line}"
             parse_only(ROOT / words[1], words[2:], monkeypatch)
-        else:
-            assert words[0] in tools(), f"{block.where}: what kind of line is {line!r}?"
-
-
-def tools() -> set[str]:
-    """What somebody who changes the code has installed, besides pip."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    needed = {re.split(r"[\[>=]", one)[0] for one in extras["test"] + extras["docs"]}
-    return {name for name in ("mypy", "pytest", "ruff") if name in needed} | {
-        f"{name}-build" for name in needed if name == "sphinx"
-    }
+        else:  # what somebody who changes the code types, and .ci/run does
+            assert words[0] in CHECKS, f"{block.where}: what kind of line is {line!r}?"
+            assert words[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("small_budgets", "one_place")

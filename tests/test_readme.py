@@ -1,11 +1,13 @@
-"""The README is true: its commands, its ten lines, its options and its table of names."""
+"""The README is true: its two commands, its ten lines and its tables of names.
+
+Its code is run by test_docs.py, with the docs.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,6 @@ import pytest
 import xarray as xr
 
 import xdiffice
-from xdiffice import cli
 from xdiffice.observations.variables import ROLES, find
 from xdiffice.physics.rheology import RHEOLOGIES
 from xdiffice.results.names import OUTPUT_VARIABLES, SPREAD
@@ -84,18 +85,6 @@ def test_ten_lines_run_as_they_stand(tmp_path):
     assert (tmp_path / "viscosity.nc").stat().st_size
 
 
-def test_command_lines_are_understood():
-    lines = [
-        line.partition("#")[0].strip()
-        for text in blocks("bash")
-        for line in text.splitlines()
-        if line.startswith("xdiffice ")
-    ]
-    assert len(lines) >= 3
-    for line in lines:
-        cli._parser().parse_args(shlex.split(line)[1:])  # would exit on an unknown option
-
-
 def test_roles_in_the_table_are_roles():
     for names in rows("What goes in"):
         assert set(names) <= set(ROLES), names
@@ -127,9 +116,3 @@ def test_output_variables_in_the_table_exist():
     assert names <= {*OUTPUT_VARIABLES, *of_rheologies, *spreads}
     assert of_rheologies <= names
     assert {"viscosity", "x_momentum_residual"} <= names
-
-
-def test_linked_files_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if not target.startswith("http"):
-            assert (ROOT / target).exists(), target

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -19,7 +15,7 @@ FORCE = "#c2410c"
 
 
 def arrow(ax, start, end, colour=FORCE, width=1.8):
-    """From start to end."""
+    """Draw an arrow from start to end."""
     ax.add_patch(
         FancyArrowPatch(
             start, end, arrowstyle="-|>", mutation_scale=14, lw=width, color=colour, zorder=5
@@ -28,7 +24,7 @@ def arrow(ax, start, end, colour=FORCE, width=1.8):
 
 
 def forces():
-    """A shelf from the side and from above."""
+    """Draw a shelf from the side and from above."""
     figure, (side, above) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     x = np.linspace(0, 10, 200)
     h = 3.0 - 0.14 * x
@@ -84,7 +80,7 @@ def box(ax, x, y, text, colour, width=2.3, height=0.95):
 
 
 def networks():
-    """What goes in and what comes out."""
+    """Draw what goes in and what comes out."""
     figure, ax = plt.subplots(figsize=(11, 3.4), layout="constrained")
     box(ax, 1.2, 2.0, "position\nx, y", "white", 1.5)
     box(ax, 4.2, 3.1, "network of\nthe motion", ICE)
@@ -105,7 +101,7 @@ def networks():
 
 
 def loss_and_map():
-    """How a training went, and the viscosity that it found."""
+    """Draw how a training went, and the viscosity that it found."""
     shelf = xdiffice.synthetic.confined_shelf(
         noise=0.02, velocity_units="m yr-1", coordinate_units="km"
     )
@@ -118,7 +114,7 @@ def loss_and_map():
 
 
 def partition():
-    """Regions, and a window."""
+    """Draw regions, and a window."""
     shelf = xdiffice.synthetic.confined_shelf()
     regions = cut(gather(shelf).domain, 4)
     x, y = np.meshgrid(shelf["x"], shelf["y"])
