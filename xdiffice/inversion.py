@@ -142,7 +142,7 @@ class Inversion:
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""
         estimator, choices = self._estimator, self.choices
-        regions = make_regions(estimator, choices, self._parts)
+        regions = make_regions(estimator, choices, self._parts, self._shelf)
         n_members = int(estimator.n_members)
         if n_members == 1:
             return [make_problems(estimator, choices, regions, recorder, rng)]

@@ -6,7 +6,7 @@ Takes both, part by part of the shelf, and hands on networks, recipes and proble
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from xdiffice.physics.rheology import RHEOLOGIES, Rheology
 from xdiffice.physics.scales import Scales
 from xdiffice.subdomains import repeated
 from xdiffice.super_observations import (
+    NOISE_FLOOR,
     SuperObservations,
     detail,
     gaps,
@@ -83,6 +84,14 @@ class Part:
         """See `xdiffice.super_observations.detail`."""
         return detail(self.points, self.scatter)
 
+    @cached_property
+    def precision(self) -> dict[str, float]:
+        """What squares of misfits of u, v and h in SI units count, up to a factor of all."""
+        return {
+            name: 1 / (getattr(self.scales, name).scale ** 2 * (1 + (noise / NOISE_FLOOR) ** 2))
+            for name, noise in self.scatter.items()
+        }
+
     def data(self, choices: Choices) -> SuperObservations:
         """Points as the training sees them, noisy ones averaged."""
         return super_observations(
@@ -135,14 +144,41 @@ class Region(NamedTuple):
     recipe: Recipe
 
 
-def make_regions(estimator: Any, choices: Choices, parts: Sequence[Part]) -> list[Region]:
+def make_regions(
+    estimator: Any, choices: Choices, parts: Sequence[Part], shelf: Part
+) -> list[Region]:
     """Make the regions of a shelf; their samples have the same sizes."""
-    data = [part.data(choices) for part in parts]
-    recipes = [
-        _recipe(estimator, choices, noisiness(one.points), gaps(one.points), len(parts))
-        for one in data
-    ]
-    return [Region(*one) for one in zip(parts, data, recipes, strict=True)]
+    regions = []
+    for part in parts:
+        data = part.data(choices)
+        recipe = _recipe(estimator, choices, noisiness(data.points), gaps(data.points), len(parts))
+        if len(parts) > 1:
+            thickness = recipe.weights.thickness * thickness_gain(part.precision, shelf.precision)
+            recipe = replace(recipe, weights=recipe.weights._replace(thickness=thickness))
+        regions.append(Region(part, data, recipe))
+    return regions
+
+
+def thickness_gain(region: Mapping[str, float], shelf: Mapping[str, float]) -> float:
+    """Return the factor by which thickness gains weight where velocity does.
+
+    Units of a region are those of its own data. Velocity varies less in a part of a shelf, and
+    squares of its misfits count the more; what those of thickness count is often given by its
+    noise, and the same everywhere. The weight is the geometric mean of the region's own and of the
+    one with which thickness would count beside velocity as it does on the whole shelf.
+
+    Parameters
+    ----------
+    region, shelf : mapping of str to float
+        See `Part.precision`.
+
+    Returns
+    -------
+    float
+        1 at least: thickness that hardly varies in a region tells what drives the ice there.
+    """
+    gain = {name: region[name] / shelf[name] for name in shelf}
+    return max(1.0, 0.5 * (gain["u"] + gain["v"]) / gain["h"]) ** 0.5
 
 
 def make_problems(

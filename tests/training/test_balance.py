@@ -16,6 +16,7 @@ from xdiffice.training.balance import (
     ROUGHNESS_AT_FIRST,
     STRONGEST,
     TOLERANCE,
+    SHARE_IN_REGIONS,
     Balance,
     Extent,
     curbs,
@@ -197,12 +198,13 @@ def test_regions_are_measured_by_what_drives_the_whole_shelf():
     assert alone == {"momentum": 1.0, "front": 0.0}
 
 
-def test_a_region_that_is_all_of_the_shelf_does_what_one_network_does():
+def test_a_region_that_is_all_of_the_shelf_does_what_one_network_does_with_more_left_over():
     own, of_shelf = Balance(), Balance()
     extent = {"momentum": Extent(7, 3.0), "front": Extent(2, 5.0)}
     for sample in range(MOMENTUM_GROWS + 5):
         own.learn(terms(0.01 * sample, 0.3), STRESSES)
-        (shares,) = shares_of_shelf([(squares(0.01 * sample, 0.3), STRESSES)], [extent])
+        found = squares(SHARE_IN_REGIONS * 0.01 * sample, SHARE_IN_REGIONS * 0.3)
+        (shares,) = shares_of_shelf([(found, STRESSES)], [extent])
         of_shelf.learn(terms(50.0, 50.0), STRESSES, shares)
         one, other = own.applied(WEIGHTS), of_shelf.applied(WEIGHTS)
         assert one.momentum == pytest.approx(other.momentum)

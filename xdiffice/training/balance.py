@@ -15,6 +15,9 @@ from xdiffice.training.loss import Curbs, Terms, Weights
 
 # What may be left over of the driving stress, and of the stress at the front.
 TOLERANCE = {"momentum": 0.045, "front": 0.047}
+# Of these where there are regions. Their residuals have longer tails, which are curbed when they
+# are held against the tolerance, and count in full for whoever looks at the result.
+SHARE_IN_REGIONS = 0.96
 STRONGEST = {"momentum": 50.0, "front": 1000.0}  # times the weights that were given
 FRONT_AT_FIRST = STRONGEST["front"]  # it anchors the viscosity
 ROUGHNESS_AT_FIRST = 1e-5  # a weight: it keeps the viscosity from edges between the points
@@ -81,11 +84,11 @@ class Balance:
         self._learned += 1
         for name, stress in stresses.items():
             found = float(terms[f"x_{name}"] + terms[f"y_{name}"])
-            share = found / float(stress) if stress > 0 else 0.0
+            share, tolerance = found / float(stress) if stress > 0 else 0.0, TOLERANCE[name]
             if of_shelf is not None:
-                share = of_shelf[name]
+                share, tolerance = of_shelf[name], SHARE_IN_REGIONS * tolerance
             if self._learned > _PATIENCE[name] and np.isfinite(share):
-                ratio = share / TOLERANCE[name] ** 2
+                ratio = share / tolerance**2
                 change = np.clip(ratio**_POWER, 1 / _STEP, _STEP)
                 self.factors[name] = float(
                     np.clip(self.factors[name] * change, 1.0, STRONGEST[name])
