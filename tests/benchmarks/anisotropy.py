@@ -1,12 +1,15 @@
 """Ice with two viscosities, inverted as such and as isotropic: errors, and what residual is left.
 
     python anisotropy.py --seconds 180 --seeds 0 1 2
+    python anisotropy.py --seconds 45 --corners 0 --seeds 0 1 2 --noise 0 0.01 0.05
+    python anisotropy.py SynData_exp1.mat --seconds 150 --seeds 0 --rheologies anisotropic
 
-The shelf is the one "between walls" of `examples/anisotropic.py`. The velocity is singular in the
-two corners where front and walls meet; discs of ``--corners`` (m) around them are left away (0
-keeps them), so that the flow that is inverted is smooth. The walls have to stay: without places
-where the ice does not spread, a constant share of the trivial solution is free (``--strip 6e3``
-leaves away what is within 6 km of them).
+Without a file the shelf is a bay, `shelves.anisotropic_bay`. Its velocity is singular in the two
+corners where front and walls meet; discs of ``--corners`` (m) around them are left away (0 keeps
+them), so that the flow that is inverted is smooth. The walls have to stay: without places where the
+ice does not spread, a constant share of the trivial solution is free (``--strip 6e3`` leaves away
+what is within 6 km of them). The ice of a file is isotropic if its truth is. Ratios are those of
+μ_v and μ_h over all pixels; the trivial solution has none that is finite.
 """
 
 from __future__ import annotations
@@ -14,25 +17,30 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 import time
 
 import numpy as np
 import xarray as xr
+from shelves import BAY, anisotropic_bay, shelf_from, with_noise
 
 import xdiffice
+from xdiffice.results.comparison import relative_error
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "examples"))
-from anisotropic import LENGTH, VISCOSITIES, WIDTH, relative_error, shelves
+VISCOSITIES = ("viscosity_horizontal", "viscosity_vertical")
+COLUMNS = (
+    "inverted as", "noise", "seed", "seconds", "error of μ_h", "error of μ_v", "μ_v / μ_h",
+    "residual: rms", "median",
+)  # fmt: skip
 
 
 def shelf_without(radius: float, strip: float) -> xr.Dataset:
     """Solve the whole bay; return what is `radius` off its corners and `strip` off its walls, m."""
-    whole = shelves()["between walls"]
+    whole = anisotropic_bay()
+    length, width = BAY
 
     def kept(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
-        from_wall = 0.5 * WIDTH - abs(y)
-        return (np.hypot(x - LENGTH, from_wall) >= radius) & (from_wall >= strip)
+        from_wall = 0.5 * width - abs(y)
+        return (np.hypot(x - length, from_wall) >= radius) & (from_wall >= strip)
 
     cut = kept(whole["x"], whole["y"])
     fields = [name for name in whole if {"x", "y"} <= {*whole[name].dims}]
@@ -57,35 +65,57 @@ def residual_shares(model: xdiffice.SSAViscosityInverter) -> dict[str, float]:
     }
 
 
+def row(shelf: xr.Dataset, rheology: str, noise: float, seed: int, seconds: float) -> list[str]:
+    """Invert a shelf and compare with its truth, which may be isotropic."""
+    start = time.perf_counter()
+    model = xdiffice.SSAViscosityInverter(
+        rheology, max_seconds=seconds, random_state=seed, progress=False
+    ).fit(with_noise(shelf, noise, seed) if noise else shelf)
+    elapsed = time.perf_counter() - start
+    found = model.predict()
+    errors, ratios = ["", ""], ""
+    if all(name in found for name in VISCOSITIES):
+        true = [shelf[name if name in shelf else "viscosity"] for name in VISCOSITIES]
+        pairs = zip(VISCOSITIES, true, strict=True)
+        errors = [f"{relative_error(found[name], one):.2%}" for name, one in pairs]
+        ratio = found[VISCOSITIES[1]] / found[VISCOSITIES[0]]
+        ratios = f"{float(ratio.min()):.2f} to {float(ratio.max()):.2f}"
+    left = [f"{one:.3%}" for one in residual_shares(model).values()]
+    return [rheology, f"{noise:.1%}", str(seed), f"{elapsed:.0f}", *errors, ratios, *left]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?")
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--noise",
+        type=float,
+        nargs="+",
+        default=[0.0],
+        help="share of rms speed: one, or one for each seed",
+    )
     parser.add_argument("--corners", type=float, default=5e3, help="m, around both")
     parser.add_argument("--strip", type=float, default=0.0, help="m, along both walls")
     parser.add_argument("--rheologies", nargs="+", default=["anisotropic", "isotropic"])
     arguments = parser.parse_args()
-    shelf = shelf_without(arguments.corners, arguments.strip)
+    seeds, noises = arguments.seeds, arguments.noise
+    if len(noises) == 1:
+        noises = noises * len(seeds)
+    if len(noises) != len(seeds):
+        parser.error(f"{len(noises)} levels of noise for {len(seeds)} seeds")
+    if arguments.file:
+        _, shelf = shelf_from(arguments.file)
+    else:
+        shelf = shelf_without(arguments.corners, arguments.strip)
     print(f"{dict(shelf.sizes)}, {platform.machine()}, {os.cpu_count()} cores")
-    print("| inverted as | seed | seconds | error of μ_h | error of μ_v | residual: rms | median |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + " --- |" * len(COLUMNS), flush=True)
     for rheology in arguments.rheologies:
-        for seed in arguments.seeds:
-            start = time.perf_counter()
-            model = xdiffice.SSAViscosityInverter(
-                rheology, max_seconds=arguments.seconds, random_state=seed, progress=False
-            ).fit(shelf)
-            seconds = time.perf_counter() - start
-            found = model.predict()
-            names = [name for name in VISCOSITIES if name in found]
-            errors = [f"{relative_error(found[name], shelf[name]):.2%}" for name in names]
-            left = residual_shares(model)
-            print(
-                f"| {rheology} | {seed} | {seconds:.0f} | "
-                + " | ".join((errors or ["", ""]) + [f"{one:.3%}" for one in left.values()])
-                + " |",
-                flush=True,
-            )
+        for seed, noise in zip(seeds, noises, strict=True):
+            cells = row(shelf, rheology, noise, seed, arguments.seconds)
+            print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import xarray as xr
 import xdiffice
 from xdiffice.observations.survey import load, search_shelf
 
+BAY = (80e3, 50e3)  # length and width, m
+
 
 def shelf_from(source: str | None, velocity_units: str = "m s-1") -> tuple[str, xr.Dataset]:
     """Open a shelf and name it.
@@ -105,6 +107,35 @@ def hold_out(
     floating = (np.isfinite(u.squeezed) & np.isfinite(v.squeezed)).astype(float)
     floating.attrs = {"standard_name": "floating_ice_shelf_area_fraction", "units": "1"}
     return shelf.assign(remaining), held_out, floating
+
+
+def anisotropic_bay() -> xr.Dataset:
+    """Make a bay of 80 x 50 km between walls, of ice with two viscosities.
+
+    μ_h is soft at the walls; μ_v is 0.4 to 1.6 times as large, in a pattern of half the length.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `xdiffice.synthetic.confined_shelf`, 100 x 160 pixels.
+    """
+    length, width = BAY
+
+    def horizontal(x, y):
+        return 7e13 * (0.3 + 0.7 * np.cos(np.pi * y / width) ** 2) * (1 - 0.3 * x / length)
+
+    def vertical(x, y):
+        ratio = 1 + 0.6 * np.sin(2 * np.pi * x / length) * np.cos(2 * np.pi * y / width)
+        return ratio * horizontal(x, y)
+
+    return xdiffice.synthetic.confined_shelf(
+        (100, 160),
+        length=length,
+        width=width,
+        rheology="anisotropic",
+        viscosity=horizontal,
+        vertical_viscosity=vertical,
+    )
 
 
 def sutured_shelf(spacing: float = 1000.0, mesh_size: float = 2000.0) -> xr.Dataset:
