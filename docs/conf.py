@@ -49,19 +49,15 @@ autodoc_typehints = "none"  # numpydoc sections have the types, in words
 numpydoc_show_class_members = False  # the template of a class shows them
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # types are words; only these are links
-numpydoc_xref_aliases = {
+# By default words are labels of other projects, which are warned of where they are missing.
+_WORDS = "None bool boolean int float str dict list tuple callable iterable sequence array_like"
+numpydoc_xref_aliases = {word: word for word in _WORDS.split()} | {
     "Dataset": "xarray.Dataset",
     "DataArray": "xarray.DataArray",
     "ndarray": "numpy.ndarray",
     "Partition": "xdiffice.observations.regions.Partition",
     "Rheology": "xdiffice.Rheology",
     "SSAViscosityInverter": "xdiffice.SSAViscosityInverter",
-    # By default labels of other projects, which are warned of where they are missing.
-    "array_like": "numpy.typing.ArrayLike",
-    "bool": "bool",
-    "boolean": "bool",
-    "iterable": "collections.abc.Iterable",
-    "sequence": "collections.abc.Sequence",
 }
 
 # Links into other projects need their inventories from the network. Only on demand: a build is the
