@@ -85,7 +85,6 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "min_reported_time": 0,
-    "within_subsection_order": "ExampleTitleSortKey",
 }
 
 # What a page links in the repository is a page here, too; and so is what these two link.
