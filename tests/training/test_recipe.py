@@ -76,6 +76,42 @@ def test_the_exact_shelf_is_found_from_a_random_start(seed):
     assert (np.diff(history.seconds) >= 0).all()
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_regions_of_a_shelf_go_on_until_none_has_progress(together):
+    # One begins at the solution and has none to make, the other far from it.
+    recipe = dataclasses.replace(
+        RECIPE, resample_every=2, stage_iterations=1, tolerance=0.1, patience=2
+    )
+    budget, recorder = Budget(None, 2000), Recorder(progress=False, total=2000)
+    with double_precision():
+        problems = [
+            Problem(
+                SpreadingModel(),
+                UNITS,
+                exact_batch(),
+                recipe,
+                recorder.of_region(k),
+                np.random.default_rng(k),
+            )
+            for k in range(2)
+        ]
+        shelves = [Shelf(problems, nothing_known)]
+        if not together:
+            shelves = [Shelf([problem], nothing_known) for problem in problems]
+        n = SpreadingModel().n_parameters
+        start = np.stack([np.zeros(n), np.full(n, 0.3)]).reshape(len(shelves), -1, n)
+        train(shelves, budget, start)
+    samples = [int((recorder.to_dataset().region == k).sum()) for k in range(2)]
+    if together:
+        assert abs(samples[0] - samples[1]) <= 1, samples
+    else:  # members of an ensemble know nothing of each other
+        assert samples[0] < samples[1] - 3, samples
+
+
+def nothing_known(thetas):
+    return lambda region, x, y: (np.zeros(x.shape),)
+
+
 def test_stages_start_where_the_one_before_ended():
     _, _, _, history = run(recipe=dataclasses.replace(RECIPE, sizes=SampleSizes(40, 40, 40, 40)))
     motion, viscosity, both = (history.groupby("stage")[s] for s in ("motion", "viscosity", "all"))

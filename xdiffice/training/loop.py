@@ -220,12 +220,24 @@ class Descent:
         terms = self._run(search, sample, 0)
         return float(self.search.point.value), terms
 
-    def use(self, sample) -> None:
-        """Judge a fresh sample, then minimise on it until the next one is due."""
+    @property
+    def settled(self) -> bool:
+        """Whether there was no progress for longer than is endured."""
+        return self._unchanged or self.restarts > MAX_RESTARTS
+
+    @property
+    def _unchanged(self) -> bool:
+        return self.plan.tolerance > 0 and self.samples_since > self.plan.patience
+
+    def use(self, sample, may_settle: bool = True) -> None:
+        """Judge a fresh sample, then minimise on it until the next one is due.
+
+        ``may_settle`` says whether to stop where there is no more progress.
+        """
         if not self.judge(sample):
             self._restart("not_finite")
             return
-        if self.plan.tolerance > 0 and self.samples_since > self.plan.patience:
+        if self._unchanged and may_settle:
             self.stop_reason = "tolerance"
             return
         begun = self.done
@@ -238,7 +250,7 @@ class Descent:
             self._run(self.search, sample, n)
         # Counted on the sample, not in a chunk: the clock must not decide about a restart.
         if self.search.stalled and self.done - begun <= 1:
-            self._restart("line_search")
+            self._restart("line_search", may_settle)
         else:
             self.restarts = 0
         if self.done >= self.plan.iterations:
@@ -284,10 +296,10 @@ class Descent:
         steps = min(SECONDS_PER_CALL, left) / self.seconds_per_step
         return int(steps) if left < SECONDS_PER_CALL else max(1, int(steps))
 
-    def _restart(self, trouble: str) -> None:
+    def _restart(self, trouble: str, may_stop: bool = True) -> None:
         """Go back to the best parameters and forget the curvature."""
         self.restarts += 1
-        if self.restarts > MAX_RESTARTS:
+        if self.restarts > MAX_RESTARTS and may_stop:
             self.stop_reason = trouble
             return
         self.search = begin(self.plan.family, self.best_theta)

@@ -128,18 +128,19 @@ def _rounds(
         for start, part, problem in zip(starts, parts, problems, strict=True)
     ]
     pairs = list(zip(descents, problems, strict=True))
+    remaining = iter(descents)
+    own = [[*itertools.islice(remaining, len(member.problems))] for member in members]
 
     def meet() -> None:
         """Let the regions of every member see each other."""
-        thetas = iter([descent.theta for descent in descents])
-        own = [[*itertools.islice(thetas, len(member.problems))] for member in members]
-        team.map(lambda pair: pair[0].meet(pair[1]), [*zip(members, own, strict=True)])
+        thetas = [[descent.theta for descent in regions] for regions in own]
+        team.map(lambda pair: pair[0].meet(pair[1]), [*zip(members, thetas, strict=True)])
         if budget.interrupted.is_set():
             raise KeyboardInterrupt
 
-    def step(pair: tuple[Descent, Problem]) -> None:
-        descent, problem = pair
-        descent.use(problem.balanced_sample(descent.theta))
+    def step(turn: tuple[Descent, Problem, bool]) -> None:
+        descent, problem, may_settle = turn
+        descent.use(problem.balanced_sample(descent.theta), may_settle)
 
     def conclude(pair: tuple[Descent, Problem]) -> None:
         descent, problem = pair
@@ -150,7 +151,9 @@ def _rounds(
     try:
         while going := [pair for pair in pairs if pair[0].stop_reason is None]:
             meet()
-            team.map(step, going)
+            # A region that stands still has progress again when its neighbours have moved.
+            settled = {id(one): _others_settled(one, regions) for regions in own for one in regions}
+            team.map(step, [(*pair, settled[id(pair[0])]) for pair in going])
             if budget.interrupted.is_set():
                 raise KeyboardInterrupt
             last = next((d.stop_reason for d, _ in going if d.stop_reason), last)
@@ -167,6 +170,12 @@ def _rounds(
             descent.interrupt()
     budget.spent(*parts)
     return np.stack([descent.best_theta for descent in descents]), last
+
+
+def _others_settled(descent: Descent, regions: Sequence[Descent]) -> bool:
+    """Whether all other regions of a shelf have no more progress."""
+    others = (one for one in regions if one is not descent)
+    return all(one.settled or one.stop_reason for one in others)
 
 
 def early_plan(recipe: Recipe, budget: Budget, turns: int = 1) -> Plan:
