@@ -1,7 +1,7 @@
 """Every rheology on every partition: misfits, residuals, and jumps where regions meet.
 
     python regions.py data_pinns_LarsenC.mat --seconds 600 --rheology isotropic anisotropic
-    python regions.py --seconds 600 --picture sutures.png
+    python regions.py --seconds 600 --tolerance 0 --picture sutures.png
     python regions.py --scaling
 
 Without a file the shelf is 800 km long, with sutures and shear margins of 5 km. Jumps are root
@@ -61,11 +61,17 @@ def row(
     subdomains,
     seconds: float,
     seed: int,
+    tolerance: float,
     picture: str | None = None,
 ):
     start = time.perf_counter()
     inverter = xdiffice.SSAViscosityInverter(
-        rheology, subdomains, max_seconds=seconds, random_state=seed, progress=False
+        rheology,
+        subdomains,
+        max_seconds=seconds,
+        tolerance=tolerance,
+        random_state=seed,
+        progress=False,
     ).fit(shelf)
     elapsed = time.perf_counter() - start
     shares = [*inverter.misfit_.values(), *inverter.residual_.values()]
@@ -148,6 +154,7 @@ def main() -> None:
     parser.add_argument("--rheology", nargs="+", default=["isotropic"])
     parser.add_argument("--subdomains", nargs="+", default=["1", "auto"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--tolerance", type=float, default=0.02, help="0 takes all of the time")
     parser.add_argument("--picture", metavar="PNG")
     parser.add_argument("--scaling", action="store_true")
     arguments = parser.parse_args()
@@ -163,7 +170,8 @@ def main() -> None:
             chosen = subdomains if subdomains == "auto" else int(subdomains)
             for seed in arguments.seeds:
                 picture = arguments.picture if chosen != 1 else None
-                cells = row(name, shelf, rheology, chosen, arguments.seconds, seed, picture)
+                limits = arguments.seconds, seed, arguments.tolerance
+                cells = row(name, shelf, rheology, chosen, *limits, picture)
                 print("| " + " | ".join(cells) + " |", flush=True)
 
 
