@@ -12,7 +12,7 @@ from xdiffice.model.fields import Model
 from xdiffice.model.network import Network
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.rheology import Anisotropic, Isotropic
-from xdiffice.training.coupling import POINTS, Seams, conditions
+from xdiffice.training.coupling import POINTS, PULL, Seams, conditions
 from xdiffice.training.loss import (
     Batch,
     Shares,
@@ -42,9 +42,9 @@ def test_jumps_of_one_smooth_field_vanish_in_any_units(region):
         changed = jax.tree.map(lambda a: a + 0.1, found)
         terms = interface_terms(changed, batch, shares, own.equation_units)
     assert min(map(float, terms.values())) > 1e-3
-    expected = 0.01 * sum(1 / unit.scale**2 for unit in own.equation_units)
+    expected = PULL * 0.01 * sum(1 / unit.scale**2 for unit in own.equation_units)
     assert float(terms["interface_values"]) == pytest.approx(expected)
-    assert float(terms["interface_viscosity"]) == pytest.approx(0.01)
+    assert float(terms["interface_viscosity"]) == pytest.approx(PULL * 0.01)
 
 
 def test_every_region_sees_its_own_interfaces_and_no_more_than_it_needs():
@@ -59,21 +59,44 @@ def test_every_region_sees_its_own_interfaces_and_no_more_than_it_needs():
     assert used == [POINTS, 10, POINTS, 0]  # the last region meets nobody
     for batch, count in zip(batches, used, strict=True):
         assert batch.x.shape == (POINTS,)
-        assert batch.weight.mean() == pytest.approx(1.0 if count else 0.0)
+        assert batch.weight.mean() == pytest.approx(PULL if count else 0.0)
     own = OTHER.x.to_si(batches[1].x[:10])
     np.testing.assert_allclose(own, x[:10], rtol=1e-12)
 
 
-def test_two_viscosities_have_two_conditions():
+def test_both_sides_are_drawn_to_what_is_midway():
     model = Model(Network(3, 6, 2), Network(2, 5, 2), Anisotropic())
     thetas = [model.init(np.random.default_rng(seed)) for seed in (0, 1)]
     with double_precision():
         batches = seams(POINTS, Anisotropic()).targets(model, thetas, "float64")
-        neighbour = conditions(
-            model, jnp.asarray(thetas[1]), OTHER.equation_units,
-            OTHER.x.to_unit(ONE.x.to_si(batches[0].x)), OTHER.y.to_unit(ONE.y.to_si(batches[0].y)),
+        own, neighbour = (
+            conditions(
+                model, jnp.asarray(theta), scales.equation_units,
+                scales.x.to_unit(ONE.x.to_si(batches[0].x)),
+                scales.y.to_unit(ONE.y.to_si(batches[0].y)),
+            )
+            for theta, scales in zip(thetas, (ONE, OTHER), strict=True)
         )  # fmt: skip
-    assert len(batches[0].target.viscosity) == 2
-    for target, log in zip(batches[0].target.viscosity, neighbour.viscosity, strict=True):
-        shift = np.log(OTHER.viscosity / ONE.viscosity)
-        np.testing.assert_allclose(target, np.asarray(log) + shift, rtol=1e-12)
+    one, other = (batch.target for batch in batches)
+    assert len(one.viscosity) == 2
+    # The same in SI for both, whoever it is; so a jump is gone when each has gone half of the way.
+    shift = np.log(OTHER.viscosity / ONE.viscosity)
+    for met, same, mine, theirs in zip(
+        one.viscosity, other.viscosity, own.viscosity, neighbour.viscosity, strict=True
+    ):
+        expected = 0.5 * (np.asarray(mine) + np.asarray(theirs) + shift)
+        np.testing.assert_allclose(met, expected, rtol=1e-12)
+        np.testing.assert_allclose(same + shift, met, rtol=1e-12)
+    for name, units in {
+        "values": [(scale.speed, scale.thickness) for scale in (ONE, OTHER)],
+        "forces": [(scale.momentum, scale.momentum) for scale in (ONE, OTHER)],
+    }.items():
+        for k in (0, -1):  # u and h, both forces
+            met, same, mine, theirs = (
+                getattr(found, name)[k] for found in (one, other, own, neighbour)
+            )
+            here, there = units[0][k], units[1][k]
+            expected = 0.5 * (np.asarray(mine) * here + np.asarray(theirs) * there)
+            np.testing.assert_allclose(met * here, expected, rtol=1e-12)
+            np.testing.assert_allclose(same * there, expected, rtol=1e-12)
+            assert np.abs(expected / here - np.asarray(mine)).max() > 1e-3

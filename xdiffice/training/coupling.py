@@ -1,7 +1,9 @@
 """How regions agree where they meet: the same values, slopes and forces on both sides.
 
 XPINN (Jagtap & Karniadakis 2020, doi 10.4208/cicp.OA-2020-0164) in the form of Schwarz: while the
-networks of a region are trained, those of its neighbours stand still.
+networks of a region are trained, those of its neighbours stand still. Both sides of an interface
+are drawn to what is midway between them. If each were drawn to where the other was, they would
+change places from round to round, and the jump between them would remain.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from xdiffice.physics.ssa import momentum_residual
 from xdiffice.training.loss import Array, Conditions, InterfaceBatch
 
 POINTS = 60  # of its interfaces that a region sees at most; what lacks weighs nothing
+PULL = 2.0  # each side goes half of the way, and is drawn by the whole jump
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -100,12 +103,15 @@ class Seams:
         n = points.size
         pad = (0, POINTS - n)
 
-        def of_neighbours(*arrays):
-            return np.stack(arrays)[others, points] if n else np.zeros(0)
+        def midway(*arrays):
+            if not n:
+                return np.zeros(0)
+            both = np.stack(arrays)
+            return 0.5 * (both[k, points] + both[others, points])
 
-        target = jax.tree.map(of_neighbours, *common)
+        target = jax.tree.map(midway, *common)
         target = _converted(target, self._units[k], -1)
-        weight = np.pad(np.full(n, POINTS / max(n, 1)), pad)
+        weight = np.pad(np.full(n, PULL * POINTS / max(n, 1)), pad)
         x, y = scales.x.to_unit(self._x[points]), scales.y.to_unit(self._y[points])
         batch = InterfaceBatch(x, y, target, weight)
         padded = jax.tree.map(lambda a: np.pad(a, (0, POINTS - a.size)), batch)
