@@ -280,12 +280,3 @@ def test_public_names_exist_and_are_listed():
         assert getattr(xdiffice, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'load_all'"):
         _ = xdiffice.load_all
-
-
-def test_version_is_that_of_the_metadata():
-    import tomllib
-
-    import xdiffice
-
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    assert xdiffice.__version__ == project["project"]["version"]

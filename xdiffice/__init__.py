@@ -6,6 +6,7 @@ Importing the package registers the accessor ``ds.diffice``; everything heavy is
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from . import errors
@@ -44,7 +45,10 @@ if TYPE_CHECKING:
     from .storage import load
     from .versions import show_versions
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("xdiffice")
+except PackageNotFoundError:  # on the path, but not installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "AmbiguousVariableError",
