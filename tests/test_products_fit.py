@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,6 @@ from small_fits import inverter
 
 import xdiffice
 from xdiffice.physics.constants import PhysicalConstants
-
-
-@pytest.fixture(scope="module")
-def products():
-    folder = str(Path(__file__).parent / "observations")
-    sys.path.insert(0, folder)
-    yield __import__("real_products")
-    sys.path.remove(folder)
 
 
 def shelf_of(products, kind: str, folder: Path) -> xr.Dataset:

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from xdiffice import __version__
 from xdiffice.errors import CoordinateError, VariableNotFoundError
 from xdiffice.observations.axes import find_axes, load_grid
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.gather import gather
 from xdiffice.observations.points import Observations
 from xdiffice.observations.units import factor, magnitude, units_of
@@ -166,7 +167,8 @@ def _labelled(
     )
     found = np.isfinite(distance)
     place = np.flatnonzero(known)[nearest[found]]
-    variables, attrs = {}, {}
+    variables: dict[str, Any] = {}
+    attrs: dict[str, Any] = {}
     squares = np.zeros(2)
     for name, ours, seen in zip(MEANT, modelled, (velocity.u, velocity.v), strict=True):
         scale = labels.factors[name]
@@ -188,19 +190,24 @@ def _labelled(
             variables[variable] = (target.dims, shaped, described | {"long_name": long_name})
     n = int(np.isfinite(variables["x_velocity_difference"][1]).sum())
     scale = labels.factors["x_velocity"]
-    out = target.coords.assign(variables)
-    out.attrs = {
-        "Conventions": "CF-1.11",
+    attrs = {
         "title": "Velocity of an ice shelf with an inferred viscosity, by finite elements",
         "source": f"xdiffice {__version__}",
+        "history": _history(result),
         "relative_difference": _root_of_ratio(*squares),
         **attrs,
         "rms_difference": float(np.sqrt(squares[0] / max(n, 1)) / scale),
         "n_compared": n,
     }
     if "estimator" in result.attrs:
-        out.attrs["estimator"] = result.attrs["estimator"]
-    return out
+        attrs["estimator"] = result.attrs["estimator"]
+    return conforming(target.coords.assign(variables), attrs)
+
+
+def _history(result: xr.Dataset) -> str:
+    """Append a line to what was done before."""
+    line = "velocity modelled by xdiffice.forward_check"
+    return "\n".join([*str(result.attrs.get("history", "")).rstrip().splitlines(), line])
 
 
 def _root_of_ratio(part: float, whole: float) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.observations.axes import Grid
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.points import FrontPoints
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Field, Survey
@@ -80,8 +81,7 @@ def shelf_dataset(
         result = result.assign_coords({name: variable})
         for role in ("x_velocity", "y_velocity", "thickness", "floating_ice"):
             result[role].attrs["grid_mapping"] = name
-    result.attrs = _global_attrs(found)
-    return result
+    return conforming(result, _global_attrs(found))
 
 
 def front_variables(front: FrontPoints) -> dict[str, xr.Variable]:
@@ -95,7 +95,7 @@ def front_variables(front: FrontPoints) -> dict[str, xr.Variable]:
 class _Grids:
     """Names dims: ``(y, x)`` for the first grid, with a suffix for each that differs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._known: list[tuple[Grid, tuple[str, ...]]] = []
         self.coordinates: dict[str, Any] = {}
 
@@ -145,7 +145,6 @@ def _mapping_variable(one: Field) -> tuple[str, xr.Variable] | None:
 
 def _global_attrs(found: Survey) -> dict[str, str]:
     attrs = {
-        "Conventions": "CF-1.11",
         "title": "Ice shelf velocity, thickness and calving front",
         "history": "cut out by xdiffice.assemble",
     }

@@ -15,6 +15,7 @@ from xdiffice.errors import CoordinateError, VariableNotFoundError, raise_proble
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.calving import calving_front, normals_of_line
 from xdiffice.observations.cf import front_variables
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.crop import Box
 from xdiffice.observations.front import front_missing, make_front
 from xdiffice.observations.masks import floating, look_up, water, with_meanings
@@ -97,7 +98,11 @@ def front_dataset(
     ice = floating(one.values, one.array.attrs, one.name, one.units)
     shelf = Shelf(one.grid, ice)
     front = calving_front(one.grid.x, one.grid.y, ice, _ocean(found, shelf), spacing)
-    return xr.Dataset(front_variables(front), attrs={"Conventions": "CF-1.11"})
+    described = {
+        "title": "Calving front of an ice shelf",
+        "history": f"found in {one.name!r} by xdiffice",
+    }
+    return conforming(xr.Dataset(front_variables(front)), described)
 
 
 def front_of(found: Survey, shelf: Shelf) -> FrontPoints:

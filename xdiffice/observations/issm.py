@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import FileFormatError, ParameterError
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.values import count
 
 FLAGS = {0: "ocean", 1: "grounded_ice", 2: "floating_ice"}
@@ -75,7 +76,7 @@ def open_issm(
     fields = dict(zip(attrs, (u / year, v / year, h), strict=True))
     dims = ("y", "x")
     flags = np.select([icy & (ocean < 0), icy], [2, 1], 0).astype(np.int8)
-    return xr.Dataset(
+    shelf = xr.Dataset(
         {
             **{
                 name: (dims, np.where(icy, raster.linear(values), np.nan), attrs[name])
@@ -103,13 +104,13 @@ def open_issm(
             )
             for axis, values in (("x", raster.x), ("y", raster.y))
         },
-        attrs={
-            "Conventions": "CF-1.11",
-            "title": "Velocity, thickness and mask of an ISSM model",
-            "history": f"read from {path.name} by xdiffice.open_issm, on a raster of "
-            f"{raster.spacing:g} m; a year of {year:g} s",
-        },
     )
+    described = {
+        "title": "Velocity, thickness and mask of an ISSM model",
+        "history": f"read from {path.name} by xdiffice.open_issm, on a raster of "
+        f"{raster.spacing:g} m; a year of {year:g} s",
+    }
+    return conforming(shelf, described)
 
 
 class _Raster:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import FileFormatError
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.lattice import Lattice, rebuild
 from xdiffice.observations.units import factor
 
@@ -85,12 +86,6 @@ def open_diffice_mat(
             **_coordinates(lattice, dims, coordinate_units),
             **({} if same else _coordinates(lattice_h, dims_h, coordinate_units)),
         },
-        attrs={
-            "Conventions": "CF-1.11",
-            "title": "Ice shelf velocity, thickness and calving front",
-            "history": f"read from {path.name} by xdiffice.open_diffice_mat, "
-            f"velocity_units={velocity_units!r}",
-        },
     )
     _add_fields(ds, regions, (lattice, lattice_h), (dims, dims_h), path)
     for name, units in zip(_FIELDS, (velocity_units, velocity_units, thickness_units), strict=True):
@@ -102,7 +97,12 @@ def open_diffice_mat(
     _add_viscosity(ds, regions, lattice, lattice_h, dims, dims_h, path)
     _add_front(ds, regions, coordinate_units, path)
     _add_grounding_line(ds, regions, coordinate_units)
-    return ds
+    described = {
+        "title": "Ice shelf velocity, thickness and calving front",
+        "history": f"read from {path.name} by xdiffice.open_diffice_mat, "
+        f"velocity_units={velocity_units!r}",
+    }
+    return conforming(ds, described)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -183,7 +183,9 @@ def _merge(
     return result
 
 
-def _coordinates(lattice: Lattice, dims: tuple[str, str], units: str) -> dict[str, tuple]:
+def _coordinates(
+    lattice: Lattice, dims: tuple[str, str], units: str
+) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
     return {
         name: (
             name,

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import FileFormatError, MissingDependencyError
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.units import factor
 
 MISSING = -9999.0
@@ -125,17 +126,17 @@ def open_flight_lines(
             )
             for name, position in (("x", x), ("y", y))
         },
-        attrs={
-            "Conventions": "CF-1.11",
-            "history": f"read from {path.name} by xdiffice.open_flight_lines",
-        },
     )
     attrs = {"units": "m", "standard_name": "land_ice_thickness", "long_name": "ice thickness"}
     result["thickness"] = ("point", values["thickness"][kept], attrs)
     if "thickness_error" in values:
         result["thickness"].attrs["ancillary_variables"] = "thickness_error"
         result["thickness_error"] = ("point", values["thickness_error"][kept], {"units": "m"})
-    return result
+    described = {
+        "title": "Ice thickness along flight lines",
+        "history": f"read from {path.name} by xdiffice.open_flight_lines",
+    }
+    return conforming(result, described)
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray]:
@@ -186,7 +187,9 @@ def _si(
     return table[:, column] * factor(known, row.si, names[column])
 
 
-def _projected(longitude: np.ndarray, latitude: np.ndarray, crs: Any):
+def _projected(
+    longitude: np.ndarray, latitude: np.ndarray, crs: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y, m; NaN where a position is missing."""
     try:
         from pyproj import Transformer

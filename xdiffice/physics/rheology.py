@@ -24,7 +24,17 @@ from xdiffice.physics.ssa import effective_strain_rate_squared
 
 
 class Quantity(NamedTuple):
-    """What an unknown field is called and measured in, where it is no viscosity."""
+    """What an unknown field is called and measured in, where it is no viscosity.
+
+    Parameters
+    ----------
+    units : str
+        SI units, as CF writes them.
+    long_name : str
+        What it is, for the attributes of the output.
+    comment : str
+        More about it, such as a formula.
+    """
 
     units: str
     long_name: str
@@ -56,7 +66,20 @@ class Rheology(ABC):
         return {}
 
     def unit_of(self, field: str, scales: Scales) -> float:
-        """SI value of one nondimensional unit of a field: μ0, Pa s, if it is a viscosity."""
+        """SI value of one nondimensional unit of a field: μ0, Pa s, if it is a viscosity.
+
+        Parameters
+        ----------
+        field : str
+            One of ``fields``.
+        scales : Scales
+            Units of the shelf.
+
+        Returns
+        -------
+        float
+            In the units of its `Quantity`.
+        """
         del field
         return scales.viscosity
 
@@ -64,6 +87,16 @@ class Rheology(ABC):
         """Return the rheology with its SI numbers, if it has any, in the units of a shelf.
 
         They become part of what is compiled, anew for every shelf.
+
+        Parameters
+        ----------
+        scales : Scales
+            Units of the shelf.
+
+        Returns
+        -------
+        Rheology
+            This one, where it has no numbers of its own.
         """
         del scales
         return self
@@ -111,7 +144,7 @@ class Isotropic(Rheology):
     fields: ClassVar = ("viscosity",)
 
     def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
-        """μ twice."""
+        """Hand on μ twice."""
         del u, v
         (mu,) = fields
         return mu, mu
@@ -138,7 +171,7 @@ class Anisotropic(Rheology):
     fields: ClassVar = ("viscosity_horizontal", "viscosity_vertical")
     viscosity_names: ClassVar = ("viscosity_horizontal", "viscosity_vertical")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.form not in ("log_ratio", "square_root"):
             raise ParameterError(f"{self!r}: form must be 'log_ratio' or 'square_root'")
 
@@ -177,28 +210,30 @@ class Glen(Rheology):
     fields: ClassVar = ("hardness",)
     needs_strain_rate: ClassVar = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (self.n >= 1 and self.floor > 0):
             raise ParameterError(f"{self!r}: n must be at least 1, and floor positive")
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
-        """B, the unit of which depends on the exponent."""
+        """B (1 s-1)^(1/n), Pa, of which B in Pa s^(1/n) has the same numbers."""
         return {
             "hardness": Quantity(
-                f"Pa s^(1/{self.n:g})",
-                "depth-averaged hardness B of ice in Glen's flow law",
-                f"viscosity = 0.5 hardness effective_strain_rate^(1/n - 1), n = {self.n:g}",
+                "Pa",
+                "depth-averaged hardness of ice in Glen's flow law, as effective stress at an "
+                "effective strain rate of 1 s-1",
+                f"viscosity = 0.5 B effective_strain_rate^(1/n - 1), n = {self.n:g}; these are "
+                "the numbers of B in Pa s^(1/n), a unit that CF cannot express",
             )
         }
 
     def unit_of(self, field: str, scales: Scales) -> float:
-        """μ0 (U / L)^(1 - 1/n)."""
+        """Return μ0 (U / L)^(1 - 1/n), which is 1 in the units of the shelf."""
         del field
-        return scales.viscosity * scales.strain_rate ** (1 - 1 / self.n)
+        return float(scales.viscosity * scales.strain_rate ** (1 - 1 / self.n))
 
     def viscosities(self, fields: tuple[Jet, ...], u: Jet, v: Jet) -> tuple[Jet, Jet]:
-        """μ twice."""
+        """Make μ of the hardness and the strain rate, twice."""
         (hardness,) = fields
         power = (1 / self.n - 1) / 2
         square = effective_strain_rate_squared(u.x, u.y, v.x, v.y) + self.floor**2

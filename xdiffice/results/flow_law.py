@@ -39,7 +39,8 @@ def hardness(result: xr.Dataset, n: float = 3.0, *, viscosity: str = "viscosity"
     Returns
     -------
     xarray.DataArray
-        ``hardness``, Pa s^(1/n); NaN where there is no viscosity.
+        ``hardness``: B (1 s-1)^(1/n), Pa, which has the numbers of B in Pa s^(1/n), a unit that CF
+        cannot express. NaN where there is no viscosity.
 
     Raises
     ------
@@ -66,25 +67,44 @@ def hardness(result: xr.Dataset, n: float = 3.0, *, viscosity: str = "viscosity"
     found = (2 * mu * rate ** (1 - 1 / n)).rename("hardness")
     found.attrs = _attrs(
         mu,
-        f"Pa s^(1/{n:g})",
-        "depth-averaged hardness B of ice in Glen's flow law",
-        f"B = 2 viscosity effective_strain_rate^(1 - 1/n), n = {n:g}",
+        "Pa",
+        "depth-averaged hardness of ice in Glen's flow law, as effective stress at an effective "
+        "strain rate of 1 s-1",
+        f"2 viscosity effective_strain_rate^(1 - 1/n), n = {n:g}: the numbers of B in Pa s^(1/n)",
     )
     return found
 
 
 def fluidity(result: xr.Dataset, n: float = 3.0, *, viscosity: str = "viscosity") -> xr.DataArray:
-    """Fluidity A of Glen's law, A = B^(-n), Pa^(-n) s-1.
+    """Fluidity A of Glen's law, A = B^(-n).
 
-    Parameters, errors and what is returned are those of `hardness`.
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As in `hardness`.
+    n : float
+        Exponent of the flow law, at least 1.
+    viscosity : str
+        As in `hardness`.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``fluidity``, Pa-n s-1 if n is a whole number. If not, A (1 Pa)^n, s-1, which has the same
+        numbers: CF has whole powers only. NaN where there is no viscosity.
+
+    Raises
+    ------
+    VariableNotFoundError, UnitsError, ParameterError
+        As in `hardness`.
     """
     stiff = hardness(result, n, viscosity=viscosity)
     found = (stiff**-n).rename("fluidity")
     found.attrs = _attrs(
         stiff,
-        f"Pa^(-{n:g}) s-1",
+        f"Pa-{n:g} s-1" if n == round(n) else "s-1",
         "fluidity A of ice in Glen's flow law",
-        f"A = hardness^(-n), n = {n:g}",
+        f"A = hardness^(-n), n = {n:g}, stress in Pa",
     )
     return found
 
@@ -130,7 +150,7 @@ def fluidity_of_temperature(temperature: Any) -> Any:
         return float(found) if np.ndim(found) == 0 else found
     named = temperature.copy(data=found).rename("fluidity")
     named.attrs = {
-        "units": "Pa^(-3) s-1",
+        "units": "Pa-3 s-1",
         "long_name": "fluidity A of isotropic ice by its temperature",
         "references": "Cuffey & Paterson (2010), equation 3.35",
     }
@@ -162,7 +182,7 @@ def enhancement(
         As in `hardness` and `fluidity_of_temperature`.
     """
     soft = fluidity(result, viscosity=viscosity)
-    found = (soft / fluidity_of_temperature(temperature)).rename("enhancement")
+    found: xr.DataArray = (soft / fluidity_of_temperature(temperature)).rename("enhancement")
     found.attrs = _attrs(
         soft,
         "1",
@@ -320,7 +340,8 @@ def _attrs(like: xr.DataArray, units: str, long_name: str, comment: str) -> dict
 def _unit(place: np.ndarray) -> np.ndarray:
     """Return positions from -1 to 1."""
     low, high = place.min(initial=0.0), place.max(initial=0.0)
-    return 2 * (place - low) / ((high - low) or 1.0) - 1
+    scaled: np.ndarray = 2 * (place - low) / ((high - low) or 1.0) - 1
+    return scaled
 
 
 def _polynomial(at: list[np.ndarray], degree: int) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ what goes out is what ``predict`` returns and what is written to netCDF.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +16,7 @@ import xarray as xr
 
 from .. import __version__
 from ..errors import ParameterError
+from ..observations.conventions import conforming
 from ..observations.points import Labels
 from ..physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from ..physics.rheology import Quantity
@@ -200,15 +201,10 @@ def label(
         ancillary = [other for other in (name + SPREAD, QUALITY) if other in variables]
         if ancillary:
             variables[name].attrs["ancillary_variables"] = " ".join(ancillary)
-    dataset = target.coords.assign(variables)
-    dataset.attrs = _dataset_attrs(labels, constants, provenance, title) | dict(outcome)
+    attrs = _dataset_attrs(labels, constants, provenance, title) | dict(outcome)
+    dataset = conforming(target.coords.assign(variables), attrs)
     for name in variables:
         dataset[name].encoding["_FillValue"] = None if name in _FLAGS else np.nan
-    for dim in dataset.indexes:
-        # CF forbids missing values in the coordinates of a grid; points may have them.
-        coordinate = dataset[dim]
-        if coordinate.dtype.kind == "f":
-            coordinate.encoding["_FillValue"] = None
     return dataset
 
 
@@ -263,12 +259,11 @@ def _fitted_attrs(name: str, given: Mapping[str, Any]) -> dict[str, str]:
 
 def _dataset_attrs(
     labels: Labels, constants: PhysicalConstants, provenance: str, title: str
-) -> dict[Hashable, Any]:
-    """Attributes of the whole: conventions, provenance, and the constants as numbers."""
+) -> dict[str, Any]:
+    """Attributes of the whole: provenance, and the constants as numbers."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     line = f"{now} xdiffice {__version__}: viscosity inferred with {' '.join(provenance.split())}"
     return {
-        "Conventions": "CF-1.11",
         "title": title,
         "source": f"xdiffice {__version__}",
         "references": REFERENCES,

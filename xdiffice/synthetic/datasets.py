@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xdiffice.errors import ParameterError
+from xdiffice.observations.conventions import conforming
 from xdiffice.observations.points import FrontPoints
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.fields import FieldFunction
@@ -80,10 +82,10 @@ def observe(
         variables["mask"] = (("y", "x"), flags, attrs)
     variables |= _thickness(truth, grid, survey)
     variables |= _front(truth.front, survey)
-    ds = xr.Dataset(variables, _coordinates(grid, survey), _attrs(title, constants, survey))
+    ds = xr.Dataset(variables, _coordinates(grid, survey))
     if survey.y_order == "descending":
         ds = ds.isel({dim: slice(None, None, -1) for dim in ("y", "y_h") if dim in ds.dims})
-    return ds
+    return conforming(ds, _attrs(title, constants, survey))
 
 
 def _where(
@@ -96,7 +98,9 @@ def _where(
     return tuple(grids)
 
 
-def _true_viscosity(truth: Truth, x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> dict:
+def _true_viscosity(
+    truth: Truth, x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray
+) -> dict[str, Any]:
     """One variable, or two where ice is anisotropic; free of noise and gaps."""
     horizontal, vertical = _where(on_shelf, truth.viscosity(x[on_shelf], y[on_shelf]))
     values = {"viscosity": (horizontal, "true effective viscosity")}
@@ -113,7 +117,7 @@ def _true_viscosity(truth: Truth, x: np.ndarray, y: np.ndarray, on_shelf: np.nda
 
 def _velocity(
     truth: Truth, x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray, survey: Survey
-) -> dict:
+) -> dict[str, Any]:
     """Both components, with noise, gaps and units, and their errors where wanted."""
     u, v = _where(on_shelf, truth.velocity(x[on_shelf], y[on_shelf]))
     deviation = survey.noise * float(np.sqrt(np.nanmean(u**2 + v**2)))
@@ -135,7 +139,7 @@ def _velocity(
     return variables
 
 
-def _thickness(truth: Truth, grid: Grid, survey: Survey) -> dict:
+def _thickness(truth: Truth, grid: Grid, survey: Survey) -> dict[str, Any]:
     """Thickness on the velocity's grid or its own, with noise and gaps."""
     own = grid.coarser(THICKNESS_SPACING) if survey.separate_grids else grid
     dims = ("y_h", "x_h") if survey.separate_grids else ("y", "x")
@@ -154,8 +158,8 @@ def _thickness(truth: Truth, grid: Grid, survey: Survey) -> dict:
 
 
 def _error(
-    name: str, values: np.ndarray, deviation: float, attrs: dict, dims: tuple[str, str]
-) -> dict:
+    name: str, values: np.ndarray, deviation: float, attrs: dict[str, str], dims: tuple[str, str]
+) -> dict[str, Any]:
     """Make the error variable of a variable, and tell the variable of it."""
     error_attrs = {
         "standard_name": f"{attrs['standard_name']} standard_error",
@@ -167,7 +171,7 @@ def _error(
     return {f"{name}_error": (dims, errors, error_attrs)}
 
 
-def _front(front: FrontPoints, survey: Survey) -> dict:
+def _front(front: FrontPoints, survey: Survey) -> dict[str, Any]:
     units, factor = survey.coordinate_units, survey.coordinate_factor
     values = {
         "x_front": (front.x * factor, units, "x of the calving front"),
@@ -181,7 +185,7 @@ def _front(front: FrontPoints, survey: Survey) -> dict:
     }
 
 
-def _coordinates(grid: Grid, survey: Survey) -> dict:
+def _coordinates(grid: Grid, survey: Survey) -> dict[str, Any]:
     """Pixel centres of the velocity, and of the thickness where it has its own grid."""
     grids = {"x": grid.x, "y": grid.y}
     if survey.separate_grids:
@@ -200,11 +204,11 @@ def _coordinates(grid: Grid, survey: Survey) -> dict:
     return coordinates
 
 
-def _attrs(title: str, constants: PhysicalConstants, survey: Survey) -> dict:
+def _attrs(title: str, constants: PhysicalConstants, survey: Survey) -> dict[str, Any]:
     return {
-        "Conventions": "CF-1.11",
         "title": title,
         "source": "synthetic",
+        "history": "made by xdiffice.synthetic",
         "ice_density": constants.ice_density,
         "sea_water_density": constants.sea_water_density,
         "gravity": constants.gravity,

@@ -56,10 +56,11 @@ def quantile(
         deviations,
         dims="quantile",
         coords={
-            "quantile": (
+            "quantile": xr.Variable(
                 "quantile",
                 quantiles,
                 {"long_name": "cumulative probability", "units": "1"},
+                {"_FillValue": None},  # which CF forbids
             )
         },
     )
