@@ -139,12 +139,24 @@ class DifficeAccessor:
     ) -> xr.Dataset:
         """Infer the viscosity: `fit` and then predict on the velocity's grid.
 
-        Parameters and errors are those of `fit`.
+        Parameters
+        ----------
+        thickness, mask : xarray.Dataset or xarray.DataArray, optional
+            As in `fit`.
+        front : xarray.Dataset, optional
+            As in `fit`.
+        **params
+            Parameters of `SSAViscosityInverter`.
 
         Returns
         -------
         xarray.Dataset
             ``viscosity`` (Pa s), fitted velocity and thickness, effective strain rate, residuals.
+
+        Raises
+        ------
+        TypeError, XdifficeError
+            As in `fit`.
         """
         return self.fit(thickness=thickness, mask=mask, front=front, **params).predict()
 
@@ -171,9 +183,25 @@ class DifficeAccessor:
         variables: Mapping[str, str | None] | None = None,
         units: Mapping[str, str] | None = None,
     ) -> xr.Dataset:
-        """Strain rates of the velocity raster by centred differences, s-1.
+        """Strain rates of the velocity raster by centred differences.
 
-        `variables` and `units` are as in `report`; see `xdiffice.results.rheology.strain_rate`.
+        Parameters
+        ----------
+        variables : mapping, optional
+            Names by role where they cannot be found, ``{"x_velocity": "vx"}``.
+        units : mapping, optional
+            Units by variable name where attributes lack them, ``{"vx": "m yr-1"}``.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``strain_rate_xx``, ``strain_rate_yy`` and ``strain_rate_xy``, s-1, on the velocity's
+            dims; see `xdiffice.results.rheology.strain_rate`.
+
+        Raises
+        ------
+        XdifficeError
+            The velocity cannot be found or used; all problems together.
         """
         from .results.rheology import strain_rate
 
@@ -185,43 +213,152 @@ class DifficeAccessor:
         variables: Mapping[str, str | None] | None = None,
         units: Mapping[str, str] | None = None,
     ) -> xr.DataArray:
-        """Effective strain rate of the velocity raster by centred differences, s-1.
+        """Effective strain rate of the velocity raster by centred differences.
 
-        `variables` and `units` are as in `report`; the formula is that of
-        `xdiffice.results.rheology.effective_strain_rate`.
+        Parameters
+        ----------
+        variables : mapping, optional
+            Names by role where they cannot be found, ``{"x_velocity": "vx"}``.
+        units : mapping, optional
+            Units by variable name where attributes lack them, ``{"vx": "m yr-1"}``.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``effective_strain_rate``, s-1, on the velocity's dims; the formula is that of
+            `xdiffice.results.rheology.effective_strain_rate`.
+
+        Raises
+        ------
+        XdifficeError
+            As in `strain_rate`.
         """
         from .results.rheology import effective_strain_rate
 
         return effective_strain_rate(self._dataset, variables=variables, units=units)
 
     def hardness(self, n: float = 3.0, **kwargs: Any) -> xr.DataArray:
-        """Hardness B of Glen's law; see `xdiffice.results.flow_law.hardness`."""
+        """Hardness B of Glen's law, of a result with viscosity and strain rate.
+
+        Parameters
+        ----------
+        n : float
+            Exponent of the flow law, at least 1.
+        **kwargs
+            Keywords of `xdiffice.results.flow_law.hardness`: ``viscosity``, the name of the
+            variable.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``hardness``, Pa, with the numbers of B in Pa s^(1/n).
+
+        Raises
+        ------
+        VariableNotFoundError, UnitsError, ParameterError
+            As in `xdiffice.results.flow_law.hardness`.
+        """
         from .results.flow_law import hardness
 
         return hardness(self._dataset, n, **kwargs)
 
     def fluidity(self, n: float = 3.0, **kwargs: Any) -> xr.DataArray:
-        """Fluidity A of Glen's law; see `xdiffice.results.flow_law.fluidity`."""
+        """Fluidity A of Glen's law, of a result with viscosity and strain rate.
+
+        Parameters
+        ----------
+        n : float
+            Exponent of the flow law, at least 1.
+        **kwargs
+            Keywords of `xdiffice.results.flow_law.fluidity`: ``viscosity``, the name of the
+            variable.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``fluidity``, Pa-n s-1.
+
+        Raises
+        ------
+        VariableNotFoundError, UnitsError, ParameterError
+            As in `xdiffice.results.flow_law.fluidity`.
+        """
         from .results.flow_law import fluidity
 
         return fluidity(self._dataset, n, **kwargs)
 
     def enhancement(self, temperature: Any, **kwargs: Any) -> xr.DataArray:
-        """Fluidity over that of a temperature; see `xdiffice.results.flow_law.enhancement`."""
+        """Fluidity over that of isotropic ice of a temperature, for n = 3.
+
+        Parameters
+        ----------
+        temperature : float, or xarray.DataArray with units
+            A depth average, K; an array in any unit of temperature.
+        **kwargs
+            Keywords of `xdiffice.results.flow_law.enhancement`: ``viscosity``, the name of the
+            variable.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``enhancement``, 1.
+
+        Raises
+        ------
+        VariableNotFoundError, UnitsError, DataValuesError
+            As in `xdiffice.results.flow_law.enhancement`.
+        """
         from .results.flow_law import enhancement
 
         return enhancement(self._dataset, temperature, **kwargs)
 
     def flow_exponent(self, where: xr.DataArray | None = None, **kwargs: Any) -> xr.Dataset:
-        """Exponent n over a region; see `xdiffice.results.flow_law.flow_exponent`."""
+        """Fit the exponent n of the flow law over a region.
+
+        Parameters
+        ----------
+        where : xarray.DataArray of bool, optional
+            The region; everywhere if not given.
+        **kwargs
+            Keywords of `xdiffice.results.flow_law.flow_exponent`: ``degree``, ``confidence``,
+            ``blocks``, ``random_state``, ``viscosity``.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``exponent``, and ``exponent_interval`` on dim ``bound``.
+
+        Raises
+        ------
+        VariableNotFoundError, UnitsError, ParameterError, DataValuesError
+            As in `xdiffice.results.flow_law.flow_exponent`.
+        """
         from .results.flow_law import flow_exponent
 
         return flow_exponent(self._dataset, where, **kwargs)
 
     def forward_check(self, result: xr.Dataset, **kwargs: Any) -> xr.Dataset:
-        """Velocity that an inferred viscosity causes; see `xdiffice.forward_check.forward_check`.
+        """Velocity that an inferred viscosity causes, by finite elements.
 
-        This Dataset is what was observed, `result` a prediction.
+        This Dataset is what was observed.
+
+        Parameters
+        ----------
+        result : xarray.Dataset
+            Prediction on a grid: viscosities, Pa s, and ``thickness``.
+        **kwargs
+            Keywords of `xdiffice.forward_check.forward_check`: ``thickness``, ``mask``, ``front``,
+            ``variables``, ``units``, ``mesh_size`` (m).
+
+        Returns
+        -------
+        xarray.Dataset
+            Velocities as modelled, and modelled minus observed, in the units of this Dataset.
+
+        Raises
+        ------
+        XdifficeError
+            As in `xdiffice.forward_check.forward_check`.
         """
         from .forward_check import forward_check
 

@@ -119,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from . import commands
 
         with _plain_warnings():
-            return getattr(commands, arguments.command)(arguments)
+            status: int = getattr(commands, arguments.command)(arguments)
+            return status
     except (XdifficeError, OSError) as error:
         return complain(one_line(error), BAD_INPUT)
     except KeyboardInterrupt as interruption:

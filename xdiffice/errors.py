@@ -84,12 +84,25 @@ class InvalidDatasetError(XdifficeError, ValueError):
         lines += [f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1)]
         super().__init__("\n".join(lines))
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[InvalidDatasetError], tuple[object, ...]]:
         return type(self), (self.problems,)
 
 
 def raise_problems(problems: Sequence[XdifficeError]) -> None:
-    """Raise nothing, the one problem itself, or an `InvalidDatasetError` that lists them all."""
+    """Raise nothing, the one problem itself, or an `InvalidDatasetError` that lists them all.
+
+    Parameters
+    ----------
+    problems : sequence of XdifficeError
+        What was found.
+
+    Raises
+    ------
+    XdifficeError
+        If there is one.
+    InvalidDatasetError
+        If there are several.
+    """
     if len(problems) == 1:
         raise problems[0]
     if problems:

@@ -105,12 +105,12 @@ class SSAViscosityInverter(BaseEstimator):
         is chosen by the detail of the data, see `choices_`.
     first_layer : {"sine", "tanh"}
         Activation of the first hidden layer.
-    features : int, optional
-        Units of the first hidden layer.
     frequency : float, optional
         Largest scale of the sine layer's angular frequencies, radians per half length of the
         shelf; the units' standard deviations rise to it from a quarter. Twice that for the
         viscosity. Higher resolves finer detail, and noise.
+    features : int, optional
+        Units of the first hidden layer.
     n_velocity, n_thickness : int, optional
         Data in a sample. Where there are more, noisy data are replaced by means over slightly more
         blocks than that.
@@ -404,13 +404,26 @@ class SSAViscosityInverter(BaseEstimator):
 
         Parameters
         ----------
-        velocity, thickness, mask, front
+        velocity : Dataset
             As in `fit`; the data may be others than those of the fit, such as held-out pixels.
+        thickness : Dataset, DataArray or DataFrame, or a list of them, optional
+            As in `fit`.
+        mask : DataArray, Dataset or str, optional
+            As in `fit`.
+        front : Dataset, optional
+            As in `fit`.
 
         Returns
         -------
         float
             1 for a perfect fit, 0 for one no better than the mean of the data.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        XdifficeError
+            The data cannot be used.
         """
         check_is_fitted(self, "model_")
         observations = gather(

@@ -72,4 +72,5 @@ def relative_weight(error: np.ndarray | None, values: np.ndarray) -> np.ndarray:
     if error is None:
         return np.ones_like(values)
     weight = np.maximum(error, 0.2 * np.median(error)) ** -2.0
-    return weight / np.mean(weight)
+    relative: np.ndarray = weight / np.mean(weight)
+    return relative

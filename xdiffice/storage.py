@@ -243,7 +243,8 @@ def configuration(estimator: SSAViscosityInverter) -> dict[str, Any]:
         parameters["rheology"] = {"kind": name}
         if shipped and dataclasses.is_dataclass(given):
             parameters["rheology"]["parameters"] = dataclasses.asdict(given)
-    return json.loads(_text(parameters))
+    plain: dict[str, Any] = json.loads(_text(parameters))
+    return plain
 
 
 def _is_zarr(path: Path) -> bool:

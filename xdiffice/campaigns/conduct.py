@@ -46,11 +46,33 @@ class Campaign:
     table: pd.DataFrame
 
     def open(self) -> xr.DataTree:
-        """Open all results, lazily: `xarray.open_datatree` of the store."""
+        """Open all results, lazily: `xarray.open_datatree` of the store.
+
+        Returns
+        -------
+        xarray.DataTree
+            A group for each run, with what `SSAViscosityInverter.predict` returned.
+        """
         return xr.open_datatree(self.store, engine="zarr", consolidated=False, chunks={})
 
     def model(self, run: str) -> SSAViscosityInverter:
-        """Load the fitted inverter of a run, which predicts on any other grid."""
+        """Load the fitted inverter of a run, which predicts on any other grid.
+
+        Parameters
+        ----------
+        run : str
+            Its name in the table, such as ``"larsen_c/2015-07-01"``.
+
+        Returns
+        -------
+        SSAViscosityInverter
+            Fitted.
+
+        Raises
+        ------
+        FileFormatError
+            There is no such run, or it failed.
+        """
         from xdiffice.storage import load
 
         return load(Archive(self.store).model_of(run))

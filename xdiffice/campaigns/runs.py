@@ -219,9 +219,10 @@ def _epochs(velocity: Any) -> tuple[list[str], str | None, Any]:
 
 def _is_time(ds: xr.Dataset, dim: Any) -> bool:
     if dim not in ds.coords:
-        return dim == "time"
+        return bool(dim == "time")
     values = ds[dim].values
-    return dim == "time" or values.dtype.kind == "M" or hasattr(next(iter(values), 0), "calendar")
+    is_date = values.dtype.kind == "M" or hasattr(next(iter(values), 0), "calendar")
+    return bool(dim == "time" or is_date)
 
 
 def _opened(name: str, value: Any) -> Any:

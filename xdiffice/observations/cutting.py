@@ -97,7 +97,8 @@ def _steps(number: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> _Links:
     wide = np.pad(number, 2, constant_values=-1)
 
     def at(step: tuple[int, int]) -> np.ndarray:
-        return wide[rows + 2 + step[0], columns + 2 + step[1]]
+        there: np.ndarray = wide[rows + 2 + step[0], columns + 2 + step[1]]
+        return there
 
     found = []
     for step, passed in STEPS.items():
@@ -231,7 +232,8 @@ def _first_sites(
         distance, _ = cKDTree(found).query(points)
         if (cost := mass @ distance**2) < spread:
             spread, centres = cost, found
-    return cKDTree(position).query(centres)[1]
+    nearest: np.ndarray = cKDTree(position).query(centres)[1]
+    return nearest
 
 
 def _spread_out(
@@ -267,7 +269,8 @@ def _nearest_site(graph: csr_array, sites: np.ndarray, handicap: np.ndarray) -> 
     *_, start = dijkstra(
         graph, indices=np.arange(size, size + n), min_only=True, return_predecessors=True
     )
-    return start[:size] - size
+    nearest: np.ndarray = start[:size] - size
+    return nearest
 
 
 def _middles(
@@ -316,4 +319,5 @@ def _ordered(label: np.ndarray, position: np.ndarray, n: int) -> np.ndarray:
     middle = [np.bincount(label, along, n) / count for along in position.T]
     rank = np.empty(n, dtype=np.int64)
     rank[np.lexsort([middle[1], middle[0]])] = np.arange(n)
-    return rank[label]
+    ordered: np.ndarray = rank[label]
+    return ordered

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from xdiffice.errors import CoordinateError, ParameterError
 
@@ -60,7 +61,7 @@ _PROJECTION = {
 }
 
 
-def place_of(name: str, mapping: Mapping | None) -> tuple[float, float]:
+def place_of(name: str, mapping: Mapping[str, Any] | None) -> tuple[float, float]:
     """Return a point of a shelf.
 
     Parameters

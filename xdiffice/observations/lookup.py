@@ -52,7 +52,8 @@ class Lookup:
     @cached_property
     def _around(self) -> np.ndarray:
         """Pixels beside known ones."""
-        return binary_dilation(self.known, np.ones((3, 3))) & ~self.known
+        around: np.ndarray = binary_dilation(self.known, np.ones((3, 3))) & ~self.known
+        return around
 
     def painted(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Put values of known pixels on the raster; beside these is the largest one around."""
@@ -64,7 +65,8 @@ class Lookup:
     def picked(self, raster: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return the values of such a raster at positions on the shelf."""
         c, r, _, _ = self._places(at)
-        return raster[r, c]
+        values: np.ndarray = raster[r, c]
+        return values
 
     def _places(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Column and row of positions, as whole numbers on the raster and as they are."""
@@ -78,7 +80,7 @@ class Lookup:
     def within(self, at: np.ndarray, reach: float) -> np.ndarray:
         """Tell whether the centre of a pixel is within reach, m: half its diagonal at least."""
         c, r, column, row = self._places(at)
-        inside = self.known[r, c]
+        inside: np.ndarray = self.known[r, c]
         (beside,) = np.nonzero(self._around[r, c])
         r, c, row, column = (values[beside] for values in (r, c, row, column))
         close = np.zeros(beside.size, bool)

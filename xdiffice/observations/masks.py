@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -22,7 +23,9 @@ _WATER = re.compile(r"ocean|(^|_)(sea|open_water|water)$", re.IGNORECASE)
 _NOT_FLOATING = re.compile(r"ground|(^|_)(non?|not|un)[_-]?(float|shelf|ice)", re.IGNORECASE)
 
 
-def floating(values: np.ndarray, attrs: Mapping, name: str, units: str | None) -> np.ndarray:
+def floating(
+    values: np.ndarray, attrs: Mapping[str, Any], name: str, units: str | None
+) -> np.ndarray:
     """Tell for each value of a mask whether it is floating ice.
 
     Understood are booleans, flags with ``flag_meanings`` (with ``flag_values`` or
@@ -111,7 +114,7 @@ def with_meanings(
     return result
 
 
-def water(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray | None:
+def water(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.ndarray | None:
     """Tell for each value of a mask whether it is water; None where its flags do not say.
 
     Parameters are those of `floating`.
@@ -122,7 +125,7 @@ def water(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray | None:
     return _flagged(np.asarray(values), attrs, name, chosen) if chosen else None
 
 
-def _by_flags(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray:
+def _by_flags(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.ndarray:
     meanings = _meanings(attrs)
     chosen = [i for i, meaning in enumerate(meanings) if _means_floating(meaning)]
     if not chosen and _FLOATING.search(name):  # flags of a mask that is itself of floating ice
@@ -136,11 +139,13 @@ def _by_flags(values: np.ndarray, attrs: Mapping, name: str) -> np.ndarray:
     return _flagged(values, attrs, name, chosen)
 
 
-def _meanings(attrs: Mapping) -> list[str]:
+def _meanings(attrs: Mapping[str, Any]) -> list[str]:
     return str(attrs["flag_meanings"]).replace(",", " ").split()
 
 
-def _flagged(values: np.ndarray, attrs: Mapping, name: str, chosen: list[int]) -> np.ndarray:
+def _flagged(
+    values: np.ndarray, attrs: Mapping[str, Any], name: str, chosen: list[int]
+) -> np.ndarray:
     """Tell which values have one of the flags with these numbers."""
     meanings = _meanings(attrs)
     flags = {key: _numbers(attrs[key]) for key in ("flag_values", "flag_masks") if key in attrs}

@@ -69,7 +69,7 @@ class Outline:
         return self._shapely.contains_xy(self._polygon, x, y)
 
 
-def _merged(shapely, shape, geometry: Any):
+def _merged(shapely: Any, shape: Any, geometry: Any) -> Any:
     """Return one geometry of an interface that may be a collection of features."""
     interface = geometry if isinstance(geometry, dict) else geometry.__geo_interface__
     if interface["type"] == "FeatureCollection":

@@ -6,9 +6,11 @@ one-dimensional, in SI units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -99,7 +101,7 @@ class Domain:
 
     @property
     def _reach(self) -> float:
-        return self.spacing * np.sqrt(0.5) * (1 + 1e-6)  # half the diagonal of a pixel
+        return self.spacing * math.sqrt(0.5) * (1 + 1e-6)  # half the diagonal of a pixel
 
     @cached_property
     def _tree(self) -> cKDTree:
@@ -141,7 +143,7 @@ class Labels:
     x_name: str
     y_name: str
     coordinate_factor: float
-    attrs: dict[str, dict]
+    attrs: dict[str, dict[str, Any]]
     factors: dict[str, float]
     grid_mapping: str | None = None
     history: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -48,7 +49,7 @@ def mapping_of(array: xr.DataArray, dataset: xr.Dataset) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def is_metric(attrs: Mapping) -> bool:
+def is_metric(attrs: Mapping[str, Any]) -> bool:
     """Tell whether a grid mapping is a projection whose unit is, as usual, the metre."""
     if attrs.get("grid_mapping_name") == "latitude_longitude":
         return False
@@ -59,7 +60,7 @@ def is_metric(attrs: Mapping) -> bool:
     return "grid_mapping_name" in attrs or wkt.lstrip().startswith(("PROJ", "COMPD", "BOUND"))
 
 
-def compare(one: Mapping, two: Mapping, names: tuple[str, str]) -> str | None:
+def compare(one: Mapping[str, Any], two: Mapping[str, Any], names: tuple[str, str]) -> str | None:
     """Compare the grid mappings of two variables by what they state.
 
     Equality of coordinate reference systems would ask too much: velocity and thickness products of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -172,8 +172,12 @@ class Partition:
         """
         found = []
         for axis in (0, 1):
-            here: tuple = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(-1))
-            there: tuple = (slice(1, None), slice(None)) if axis == 0 else (..., slice(1, None))
+            here: tuple[Any, ...] = (
+                (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(-1))
+            )
+            there: tuple[Any, ...] = (
+                (slice(1, None), slice(None)) if axis == 0 else (..., slice(1, None))
+            )
             one, other = self.labels[here], self.labels[there]
             edges = (one != other) & self.inside[here] & self.inside[there]
             row, column = np.nonzero(edges)

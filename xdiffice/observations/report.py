@@ -73,15 +73,15 @@ class Report:
         ``zero_velocities`` (pixels with both components exactly zero), ``speed_m_per_year`` and
         ``thickness_m`` (minimum, median, maximum), ``front_points``, ``front_length_m``,
         ``velocity_points``, ``thickness_points``, ``domain_points``; absent where unknown.
+    notes : tuple of str
+        Choices made and doubts.
+    problems : tuple of str
+        What keeps the Dataset from being inverted; empty if nothing does.
     product : str or None
         What the velocity's Dataset was recognised as.
     constants : dict
         Densities (kg m-3), gravity (m s-2) and the length of a year (s) that an inversion takes
         unless it is told otherwise.
-    notes : tuple of str
-        Choices made and doubts.
-    problems : tuple of str
-        What keeps the Dataset from being inverted; empty if nothing does.
     """
 
     variables: tuple[VariableReport, ...]
@@ -97,7 +97,13 @@ class Report:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain dicts, lists, numbers and strings."""
+        """Return everything as plain dicts, lists, numbers and strings.
+
+        Returns
+        -------
+        dict
+            ``ok``, and the fields by name; JSON can hold it.
+        """
         result = asdict(self)
         for key in ("variables", "notes", "problems"):
             result[key] = list(result[key])
@@ -164,7 +170,18 @@ def report(
     variables: Explicit | None = None,
     units: Mapping[str, str] | None = None,
 ) -> Report:
-    """Tell what `gather` would find in a Dataset; parameters as there.
+    """Tell what an inversion would find in a Dataset.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Velocity, and by default thickness, mask and calving front as well.
+    thickness, mask, front : optional
+        As in `SSAViscosityInverter.fit`, where they are not in `dataset`.
+    variables : mapping, optional
+        Names by role where they cannot be found, ``{"thickness": "H"}``.
+    units : mapping, optional
+        Units by variable name where attributes lack them, ``{"vx": "m yr-1"}``.
 
     Returns
     -------

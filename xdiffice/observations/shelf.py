@@ -192,7 +192,7 @@ def _spacing(one: Field) -> float:
     return max((float(abs(a[1] - a[0])) for a in axes if a.size > 1), default=0) * one.axes.factor
 
 
-def _mapping(one: Field) -> Mapping | None:
+def _mapping(one: Field) -> Mapping[str, Any] | None:
     name = mapping_of(one.array, one.dataset)
     return None if name is None else one.dataset[name].attrs
 

@@ -42,7 +42,7 @@ def make_labels(found: Survey) -> Labels:
         variable = one.dataset[mapping].variable.squeeze()
         if variable.ndim == 0:
             coords[mapping] = variable.to_base_variable().copy(deep=True)
-    attrs: dict[str, dict] = {}
+    attrs: dict[str, dict[str, Any]] = {}
     factors: dict[str, float] = {}
     for role in ("x_velocity", "y_velocity", "thickness"):
         field = found.fields[role]

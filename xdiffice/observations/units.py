@@ -23,11 +23,11 @@ _BARE_EXPONENT = re.compile(r"(?<=[A-Za-z])(?<![0-9.][eE])(?=[+-]?[0-9])")
 
 
 @lru_cache(maxsize=1)
-def _registry() -> pint.UnitRegistry:
+def _registry() -> pint.UnitRegistry[float]:
     """Return a registry of our own: the application's registry belongs to the user."""
     import pint  # costs 0.2 s, which `import xdiffice` should not
 
-    registry: pint.UnitRegistry = pint.UnitRegistry(
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(
         preprocessors=[
             lambda text: _BARE_EXPONENT.sub("**", text),
             lambda text: text.replace("%", "percent"),

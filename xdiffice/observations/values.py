@@ -7,6 +7,7 @@ float64 arrays in which NaN is the only sign for missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -37,7 +38,9 @@ def squeeze(array: xr.DataArray, dims: Sequence[str]) -> xr.DataArray:
     return array.isel(dict.fromkeys(extra, 0)).transpose(*dims)
 
 
-def decode(values: np.ndarray, attrs: Mapping, name: str, *, boolean: bool = False) -> np.ndarray:
+def decode(
+    values: np.ndarray, attrs: Mapping[str, Any], name: str, *, boolean: bool = False
+) -> np.ndarray:
     """Return float64 values with NaN where they are missing.
 
     Fill values and scale factors that still stand in the attributes belong to a file that was
@@ -107,10 +110,13 @@ def _equals(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
     """Compare with a fill value in the stored precision: 3.4028235e38 is no float64."""
     if fill.dtype.kind not in "iuf":
         return np.zeros(values.shape, dtype=bool)
+    equal: np.ndarray
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            return values == fill.astype(values.dtype)
-    return values == float(fill)  # not cast, as -9999 would become 241 in uint8
+            equal = values == fill.astype(values.dtype)
+    else:  # not cast, as -9999 would become 241 in uint8
+        equal = values == float(fill)
+    return equal
 
 
 def clean_error(error: np.ndarray, name: str, notes: list[str]) -> np.ndarray | None:

@@ -166,7 +166,9 @@ def make_windows(labels: np.ndarray, n: int, half_width: int) -> tuple[Window, .
     return tuple(_window(wide, k, box, half_width, smoothing) for k, box in enumerate(boxes))
 
 
-def _window(wide: np.ndarray, region: int, box: tuple, half_width: int, smoothing: int) -> Window:
+def _window(
+    wide: np.ndarray, region: int, box: tuple[slice, slice], half_width: int, smoothing: int
+) -> Window:
     first = [max(side.start - smoothing, 0) for side in box]
     crop = tuple(
         slice(start, side.stop + smoothing) for start, side in zip(first, box, strict=True)
@@ -186,4 +188,5 @@ def _box_sum(values: np.ndarray, width: int) -> np.ndarray:
     """Sum over all squares of `width` cells that lie wholly within `values`."""
     total = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     rows = total[width:] - total[:-width]
-    return rows[:, width:] - rows[:, :-width]
+    sums: np.ndarray = rows[:, width:] - rows[:, :-width]
+    return sums

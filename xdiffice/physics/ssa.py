@@ -54,7 +54,13 @@ def momentum_residual(
 
 
 def front_residual(
-    u: Jet, v: Jet, h: Array, mu_h: Array, mu_v: Array, normal: tuple[Array, Array], weight=1.0
+    u: Jet,
+    v: Jet,
+    h: Array,
+    mu_h: Array,
+    mu_v: Array,
+    normal: tuple[Array, Array],
+    weight: Array = 1.0,
 ) -> tuple[Array, Array]:
     """Residual of T n = ½ ρ g' h n at the calving front, n pointing out of the ice.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from xdiffice.errors import ParameterError
-from xdiffice.pictures.layers import OBSERVED, RESIDUAL, VISCOSITIES, layer, thinned
+from xdiffice.pictures.layers import OBSERVED, RESIDUAL, layer, thinned
 from xdiffice.pictures.observed import Observed
+from xdiffice.results.names import VISCOSITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

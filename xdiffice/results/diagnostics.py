@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -110,7 +110,9 @@ def shortest_wavelength(model: FittedModel) -> float:
     return float(2 * np.pi * length / model.model.motion.frequency)
 
 
-def _pairs(model: FittedModel, observations: Observations):
+def _pairs(
+    model: FittedModel, observations: Observations
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Fit and data of u, v and h, each where it was observed; SI."""
     velocity, thickness = observations.velocity, observations.thickness
     fit = model.evaluate(velocity.x, velocity.y, MOTION[:2])

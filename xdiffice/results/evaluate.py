@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +126,7 @@ class FittedModel:
             found[SUBDOMAIN] = np.asarray(self.partition.names)[self.partition.region_at(x, y)]
         return {name: found[name] for name in wanted}
 
-    def _spreads(self, x: np.ndarray, y: np.ndarray, names: Collection[str]) -> dict:
+    def _spreads(self, x: np.ndarray, y: np.ndarray, names: Collection[str]) -> dict[str, Any]:
         """Geometric standard deviations between the members."""
         of = [name.removesuffix(SPREAD) for name in names]
         deviations = self._deviations(x, y, of, np.log)
@@ -137,7 +137,13 @@ class FittedModel:
         (deviation,) = self._deviations(x, y, [name], np.asarray)
         return float(np.sqrt(np.mean(deviation**2)))
 
-    def _deviations(self, x, y, names: Collection[str], scale: Callable) -> np.ndarray:
+    def _deviations(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        names: Collection[str],
+        scale: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
         """Return standard deviations between the members, with n - 1 in the denominator."""
         mean, squares = np.zeros((2, len(names), x.size))
         for k in range(self.n_members):
@@ -149,7 +155,9 @@ class FittedModel:
                 squares[row] += before * (value - mean[row])
         return np.sqrt(squares / (self.n_members - 1))
 
-    def front_residual(self, x, y, n_x, n_y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def front_residual(
+        self, x: np.ndarray, y: np.ndarray, n_x: np.ndarray, n_y: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residual of T n = ½ ρ g' h n at the front, and the size of its right side, all in Pa."""
         with double_precision():
             jets = self.jets(x, y, Orders(1, 0))

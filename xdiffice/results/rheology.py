@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import CoordinateError, XdifficeError, raise_problems
-from ..observations.axes import Axes, find_axes, load_grid, mapping_of
+from ..observations.axes import Axes, find_axes, load_grid
+from ..observations.projection import mapping_of
 from ..observations.units import factor, magnitude, units_of
 from ..observations.values import decode
 from ..observations.variables import ROLES, check_roles, find, not_found
@@ -175,7 +176,8 @@ def _in_si(
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    return (decoded * scale).rename(name)
+    converted: xr.DataArray = (decoded * scale).rename(name)
+    return converted
 
 
 def _derivative(field: xr.DataArray, axes: Axes, axis: str) -> xr.DataArray:

@@ -75,7 +75,8 @@ class Target:
 
     def _everywhere(self, position: xr.Variable) -> np.ndarray:
         sizes = dict(zip(self.dims, self.shape, strict=True))
-        return position.set_dims(sizes).transpose(*self.dims).values.ravel()
+        spread: xr.Variable = position.set_dims(sizes)
+        return np.ravel(spread.transpose(*self.dims).values)
 
 
 def resolve_template(
@@ -157,10 +158,13 @@ def _chunks(chunks: Chunks | None, target: Target) -> tuple[tuple[int, ...], ...
             )
         chunks = tuple(chunks.get(dim, -1) for dim in target.dims)
     try:
-        return normalize_chunks(chunks, target.shape, dtype=np.float64)
+        sizes_of_blocks: tuple[tuple[int, ...], ...] = normalize_chunks(
+            chunks, target.shape, dtype=np.float64
+        )
     except (ValueError, TypeError, NotImplementedError) as error:
         sizes = dict(zip(target.dims, target.shape, strict=True))
         raise ParameterError(f"chunks={chunks!r} do not fit {sizes}: {error}") from error
+    return sizes_of_blocks
 
 
 def _from_mapping(template: Mapping[Hashable, Any]) -> xr.Dataset:
@@ -316,8 +320,9 @@ def _grid_mapping(coords: xr.Dataset, template: Template) -> Hashable | None:
         referring = list(template.data_vars.values())
     for field in referring:
         for source in (field.attrs, field.encoding):
-            if source.get("grid_mapping") in coords.variables:
-                return source["grid_mapping"]
+            given: Hashable = source.get("grid_mapping")
+            if given in coords.variables:
+                return given
     for name, variable in coords.variables.items():
         if "grid_mapping_name" in variable.attrs or "crs_wkt" in variable.attrs:
             return name

@@ -6,7 +6,7 @@ Hands on a CF Dataset with what satellites would see, the calving front and the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,13 @@ from xdiffice.errors import ParameterError
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.bay import Bay
 from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
+from xdiffice.synthetic.fields import (
+    Field,
+    FieldFunction,
+    as_function,
+    check_pair,
+    check_positive,
+)
 from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.fronts import FrontCondition, facing_ocean
 from xdiffice.synthetic.location import PointLocator
@@ -41,7 +47,7 @@ def confined_shelf(
     inflow_speed: float = 1.5e-5,
     side_speed: float = 4.2e-5,
     boundary_velocity: tuple[Field, Field] | None = None,
-    mask: np.ndarray | xr.DataArray | Callable | None = None,
+    mask: np.ndarray | xr.DataArray | FieldFunction | None = None,
     front: FrontCondition | None = None,
     noise: float = 0.0,
     thickness_noise: float = 0.0,
@@ -202,7 +208,7 @@ def _stiffness(
     viscosity: Pattern | None,
     vertical_viscosity: Pattern | None,
     glen: tuple[Pattern, float] | None,
-) -> dict:
+) -> dict[str, Any]:
     """Collect what the solver is told of the ice, with defaults filled in."""
     if rheology not in ("isotropic", "anisotropic"):
         raise ParameterError(f"rheology must be 'isotropic' or 'anisotropic'; got {rheology!r}.")
@@ -242,7 +248,7 @@ def _on_grid(field: Pattern, name: str, grid: Grid, y_order: str) -> Field:
 
 
 def _mesh(
-    mask: np.ndarray | xr.DataArray | Callable | None, grid: Grid, y_order: str, size: float
+    mask: np.ndarray | xr.DataArray | FieldFunction | None, grid: Grid, y_order: str, size: float
 ) -> MeshTri:
     if mask is None:
         return box_mesh(grid.x_limits, grid.y_limits, size)

@@ -15,7 +15,13 @@ from xdiffice.errors import ParameterError
 from xdiffice.observations.points import FrontPoints
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import Field, as_function, check_pair, check_positive
+from xdiffice.synthetic.fields import (
+    Field,
+    FieldFunction,
+    as_function,
+    check_pair,
+    check_positive,
+)
 from xdiffice.synthetic.fronts import front_points
 from xdiffice.synthetic.meshes import level_set_mesh
 from xdiffice.synthetic.survey import Grid, Survey, SurveyOptions
@@ -129,7 +135,7 @@ def spreading_shelf(
     rate: float = 5e-10,
     drift: tuple[float, float] = (0.0, 0.0),
     thickness: Field | None = None,
-    mask: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    mask: FieldFunction | None = None,
     rheology: str = "isotropic",
     vertical_ratio: float = 0.5,
     constants: PhysicalConstants | None = None,
@@ -188,7 +194,8 @@ def spreading_shelf(
 
         def thickness(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             bumps = 0.15 * np.sin(3 * x / radius + 0.5) * np.cos(2 * y / radius)
-            return 420.0 * (1 + bumps - 0.4 * (x**2 + y**2) / radius**2)
+            values: np.ndarray = 420.0 * (1 + bumps - 0.4 * (x**2 + y**2) / radius**2)
+            return values
 
     h = as_function(thickness, "thickness", positive=True)
 
@@ -219,16 +226,17 @@ def _ratio(rheology: str, vertical_ratio: float) -> float:
     return 1.0 if rheology == "isotropic" else float(vertical_ratio)
 
 
-def _along(profile: float | Profile, name: str, positive: bool = False) -> Callable:
+def _along(profile: float | Profile, name: str, positive: bool = False) -> FieldFunction:
     """Make a checked function of (x, y) of one of x."""
     field = (lambda x, y: profile(x)) if callable(profile) else profile
     return as_function(field, name, positive=positive)
 
 
-def _inside(mask: Callable) -> Callable:
+def _inside(mask: FieldFunction) -> FieldFunction:
     def contains(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         values = np.asarray(mask(x, y))
-        return values if values.dtype == bool else values > 0
+        inside: np.ndarray = values if values.dtype == bool else values > 0
+        return inside
 
     return contains
 
@@ -240,7 +248,7 @@ def _circle(radius: float, spacing: float) -> FrontPoints:
     return FrontPoints(radius * n_x, radius * n_y, n_x, n_y)
 
 
-def _rim(mask: Callable, grid: Grid) -> FrontPoints:
+def _rim(mask: FieldFunction, grid: Grid) -> FrontPoints:
     spacing = min(grid.spacing)
     mesh = level_set_mesh(mask, grid.x_limits, grid.y_limits, spacing)
     return front_points(mesh, mesh.boundary_facets(), spacing)

@@ -139,6 +139,7 @@ def _interpolator(field: xr.DataArray, name: str) -> FieldFunction:
 
     def function(x_at: np.ndarray, y_at: np.ndarray) -> np.ndarray:
         clipped = np.clip(y_at, y[0], y[-1]), np.clip(x_at, x[0], x[-1])
-        return interpolate(np.stack(clipped, axis=-1))
+        values_at: np.ndarray = interpolate(np.stack(clipped, axis=-1))
+        return values_at
 
     return function

@@ -61,14 +61,35 @@ class ShelfFlow:
         self.n_steps = n_steps
 
     def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Tell for each position (m) whether it lies in the mesh."""
+        """Tell for each position whether it lies in the mesh.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Positions, m, of equal shapes.
+
+        Returns
+        -------
+        ndarray of bool
+            Of the same shape.
+        """
         cells, _ = self._locate(x, y)
         return (cells >= 0).reshape(np.shape(x))
 
     def velocity(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Velocity (u, v) in m s-1 at positions x, y (m), NaN outside of the mesh.
+        """Velocity at positions, NaN outside of the mesh.
 
         The finite-element solution itself, evaluated with its quadratic basis.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Positions, m, of equal shapes.
+
+        Returns
+        -------
+        tuple of ndarray
+            u and v, m s-1, of the same shape.
         """
         cells, local = self._locate(x, y)
         components = (self.basis.element_dofs[i::2] for i in range(2))
@@ -76,10 +97,20 @@ class ShelfFlow:
         return u.reshape(np.shape(x)), v.reshape(np.shape(x))
 
     def strain_rate(self, x: np.ndarray, y: np.ndarray) -> StrainRate:
-        """Strain rate in s-1 at positions x, y (m), NaN outside of the mesh.
+        """Strain rate at positions, NaN outside of the mesh.
 
         The derivative of quadratic elements jumps from one to the next; this is its L2 projection
         on continuous quadratic elements.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Positions, m, of equal shapes.
+
+        Returns
+        -------
+        StrainRate
+            Components, s-1, of the same shape.
         """
         cells, local = self._locate(x, y)
         basis, components = self._continuous_strain_rate
@@ -87,9 +118,19 @@ class ShelfFlow:
         return StrainRate(*(value.reshape(np.shape(x)) for value in values))
 
     def viscosity(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Viscosities (μ_h, μ_v) in Pa s at positions x, y (m), NaN outside of the mesh.
+        """Viscosity at positions, NaN outside of the mesh.
 
         Exactly the fields that were given; under Glen's law, the viscosity at `strain_rate`.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Positions, m, of equal shapes.
+
+        Returns
+        -------
+        tuple of ndarray
+            μ_h and μ_v, Pa s, of the same shape.
         """
         inside = self.contains(x, y)
         points = np.asarray(x)[inside], np.asarray(y)[inside]
@@ -103,7 +144,18 @@ class ShelfFlow:
         return horizontal, vertical
 
     def front(self, spacing: float = np.inf) -> FrontPoints:
-        """Points of the calving front (m), at most `spacing` (m) apart, with outward normals."""
+        """Make points of the calving front, with outward normals.
+
+        Parameters
+        ----------
+        spacing : float
+            How far apart they are at most, m.
+
+        Returns
+        -------
+        FrontPoints
+            Positions, m, and unit normals.
+        """
         return front_points(self.mesh, self.front_edges, spacing)
 
     @cached_property

@@ -205,7 +205,8 @@ def _front_edges(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
             "have calving front all around: nothing holds them, so that their velocity is not "
             "determined. Leave them out of the domain or change front."
         )
-    return edges[is_front]
+    chosen: np.ndarray = edges[is_front]
+    return chosen
 
 
 def pieces(mesh: MeshTri) -> np.ndarray:
@@ -213,4 +214,6 @@ def pieces(mesh: MeshTri) -> np.ndarray:
     inner = mesh.f2t[:, mesh.f2t[1] >= 0]
     n_cells = mesh.t.shape[1]
     graph = coo_matrix((np.ones(inner.shape[1]), tuple(inner)), shape=(n_cells, n_cells))
-    return connected_components(graph, directed=False)[1]
+    piece: np.ndarray
+    _, piece = connected_components(graph, directed=False)
+    return piece

@@ -28,12 +28,18 @@ def near_points(x_front: np.ndarray, y_front: np.ndarray, reach: float) -> Front
         Points of the front, m.
     reach : float
         Greatest distance, m; a little more than the points' spacing or the mesh size.
+
+    Returns
+    -------
+    callable
+        ``condition(x, y)``: whether positions, m, are calving front.
     """
     tree = cKDTree(np.column_stack([np.ravel(x_front), np.ravel(y_front)]))
 
     def is_front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         distance, _ = tree.query(np.column_stack([np.ravel(x), np.ravel(y)]))
-        return (distance <= reach).reshape(np.shape(x))
+        near: np.ndarray = (distance <= reach).reshape(np.shape(x))
+        return near
 
     return is_front
 
@@ -62,14 +68,17 @@ def facing_ocean(x: np.ndarray, y: np.ndarray, on_shelf: np.ndarray) -> FrontCon
     def is_front(x_at: np.ndarray, y_at: np.ndarray) -> np.ndarray:
         _, nearest = tree.query(np.column_stack([np.ravel(x_at), np.ravel(y_at)]))
         from_land = np.minimum((x_at - left) / d_x, np.minimum(y_at - bottom, top - y_at) / d_y)
-        return is_ocean[nearest].reshape(np.shape(x_at)) & (from_land > 1e-6)
+        is_nearest = is_ocean[nearest].reshape(np.shape(x_at))
+        at_sea: np.ndarray = is_nearest & (from_land > 1e-6)
+        return at_sea
 
     return is_front
 
 
 def edge_midpoints(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
     """Middles of a mesh's edges, shape (2, number of edges)."""
-    return mesh.p[:, mesh.facets[:, edges]].mean(axis=1)
+    middles: np.ndarray = mesh.p[:, mesh.facets[:, edges]].mean(axis=1)
+    return middles
 
 
 def edge_normals(mesh: MeshTri, edges: np.ndarray) -> np.ndarray:
@@ -114,7 +123,8 @@ def _outward(mesh: MeshTri, edges: np.ndarray, start: np.ndarray, end: np.ndarra
     along = end - start
     normal = np.stack([along[1], -along[0]]) / np.hypot(*along)
     inward = mesh.p[:, mesh.t[:, mesh.f2t[0, edges]]].mean(axis=1) - start
-    return normal * np.where((normal * inward).sum(axis=0) > 0, -1.0, 1.0)
+    outward: np.ndarray = normal * np.where((normal * inward).sum(axis=0) > 0, -1.0, 1.0)
+    return outward
 
 
 def _chained(edges: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,6 +41,12 @@ def box_mesh(x_limits: tuple[float, float], y_limits: tuple[float, float], size:
     Returns
     -------
     skfem.MeshTri
+        Triangles; nodes in m.
+
+    Raises
+    ------
+    ParameterError
+        Limits that do not rise, or a size that is not positive.
     """
     axes = []
     for low, high in (x_limits, y_limits):
@@ -79,6 +85,7 @@ def level_set_mesh(
     Returns
     -------
     skfem.MeshTri
+        Triangles; nodes in m.
 
     Raises
     ------
@@ -124,6 +131,12 @@ def mask_mesh(mask: xr.DataArray, size: float | None = None) -> MeshTri:
     Returns
     -------
     skfem.MeshTri
+        Triangles; nodes in m.
+
+    Raises
+    ------
+    ParameterError
+        The mask is no raster, or False everywhere.
     """
     x, y, values = sorted_raster(mask, "mask")
     on_shelf = np.nan_to_num(values.astype(float)) != 0
@@ -137,7 +150,8 @@ def mask_mesh(mask: xr.DataArray, size: float | None = None) -> MeshTri:
 
     def inside(x_at: np.ndarray, y_at: np.ndarray) -> np.ndarray:
         clipped = np.clip(y_at, y[0], y[-1]), np.clip(x_at, x[0], x[-1])
-        return interpolate(np.stack(clipped, axis=-1))
+        values_at: np.ndarray = interpolate(np.stack(clipped, axis=-1))
+        return values_at
 
     return level_set_mesh(
         inside,

@@ -134,7 +134,8 @@ def _surfaces(
             design = np.stack([one, d_x, d_y, d_x**2, d_x * d_y, d_y**2], axis=-1)
             # Points in a line tell nothing across it: the smallest coefficients are taken.
             solved = np.linalg.pinv(design, rcond=SMALLEST) @ values[near][..., None]
-            return solved[:, 0, 0].reshape(np.shape(x))
+            at_middle: np.ndarray = solved[:, 0, 0].reshape(np.shape(x))
+            return at_middle
 
         return at
 

@@ -16,6 +16,7 @@ from skfem.helpers import ddot, div, dot, sym_grad
 
 from xdiffice.errors import ConvergenceError
 from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.synthetic.fields import FieldFunction
 from xdiffice.synthetic.rheology import GlenLaw, Law, StrainRate
 
 QUADRATURE_ORDER = 6
@@ -67,10 +68,10 @@ class Problem:
     def on(
         cls,
         mesh: MeshTri,
-        thickness: Callable,
+        thickness: FieldFunction,
         law: Law,
         constants: PhysicalConstants,
-        drag: Callable | None = None,
+        drag: FieldFunction | None = None,
     ) -> Problem:
         """Set the equations up on a mesh, m, for functions: thickness, m, and drag, Pa s m-1."""
         low, high = mesh.p.min(axis=1), mesh.p.max(axis=1)
@@ -102,7 +103,9 @@ class Problem:
         """Unit of velocity, m s-1."""
         return self.rate * self.length
 
-    def imposed(self, edges: np.ndarray, u: Callable, v: Callable) -> tuple[np.ndarray, np.ndarray]:
+    def imposed(
+        self, edges: np.ndarray, u: FieldFunction, v: FieldFunction
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Start vector with the velocity on held edges, and the degrees of freedom it fixes."""
         start = np.zeros(self.basis.N)
         dofs = self.basis.get_dofs(edges)
@@ -223,6 +226,7 @@ def symmetric_solver(matrix: csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
 
     def solve(load: np.ndarray) -> np.ndarray:
         solution = factors.solve(load)
-        return solution + factors.solve(load - matrix @ solution)
+        refined: np.ndarray = solution + factors.solve(load - matrix @ solution)
+        return refined
 
     return solve

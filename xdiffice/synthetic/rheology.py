@@ -24,7 +24,8 @@ class StrainRate(NamedTuple):
     @property
     def effective_squared(self) -> np.ndarray:
         """ε_e² = u_x² + v_y² + u_x v_y + ¼ (u_y + v_x)², s-2."""
-        return self.xx**2 + self.yy**2 + self.xx * self.yy + self.xy**2
+        squared: np.ndarray = self.xx**2 + self.yy**2 + self.xx * self.yy + self.xy**2
+        return squared
 
 
 class Viscosities(NamedTuple):

@@ -47,7 +47,7 @@ class Balance:
     and gives up no more of them than it has to, instead of finding them again.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.factors = {"momentum": 1.0, "front": FRONT_AT_FIRST}
         self.curbs = Curbs()
         self._learned = 0  # samples

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Recorder:
     """
 
     def __init__(self, *, progress: bool, total: int | None):
-        self.rows: list[dict] = []
+        self.rows: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self._weights: dict[str, float] = {}
         self._bar = _progress(total, progress)
@@ -47,10 +48,10 @@ class Recorder:
         """Say by what weights the terms of the rows that follow are summed (a named tuple)."""
         self._weights = {f"{name}_weight": float(w) for name, w in weights._asdict().items()}
 
-    def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
+    def record(self, stage: str, budget: Budget, loss: float, terms: Mapping[str, Any]) -> None:
         """Keep the loss and its terms on a fresh sample."""
         start = (stage, budget.iterations, budget.evaluations, budget.seconds, loss)
-        row: dict = dict(zip(COLUMNS, start, strict=True))
+        row: dict[str, Any] = dict(zip(COLUMNS, start, strict=True))
         values = {name: float(value) for name, value in terms.items()}
         self.rows.append(row | values | self._weights)
         shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
@@ -75,7 +76,7 @@ class Recorder:
         if self.rows:
             self.advance(self.rows[-1]["iteration"])
 
-    def _take_row(self, row: dict) -> None:
+    def _take_row(self, row: dict[str, Any]) -> None:
         """Take a row of a part."""
         self.rows.append(row)
 
@@ -101,9 +102,9 @@ class Recorder:
         }
         return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})
 
-    def _in_order(self) -> list[dict]:
+    def _in_order(self) -> list[dict[str, Any]]:
         """Return rows sample by sample and part by part: threads write them as they come."""
-        seen: Counter = Counter()
+        seen: Counter[tuple[float, float]] = Counter()
         keys = []
         for row in self.rows:
             part = (row.get("member", -1), row.get("region", -1))
@@ -164,7 +165,7 @@ class _Part(Recorder):
         self.rows, self.notes, self._weights = [], [], {}
         self._whole, self._kind, self._number, self._bar = whole, kind, number, whole._bar
 
-    def record(self, stage: str, budget: Budget, loss: float, terms: dict) -> None:
+    def record(self, stage: str, budget: Budget, loss: float, terms: Mapping[str, Any]) -> None:
         super().record(stage, budget, loss, terms)
         self._pass_on(self.rows[-1])
 
@@ -183,7 +184,7 @@ class _Part(Recorder):
         super().note(text)
         self._whole._take_note(f"{self._kind} {self._number}: {self.notes[-1]}")
 
-    def _take_row(self, row: dict) -> None:
+    def _take_row(self, row: dict[str, Any]) -> None:
         super()._take_row(row)
         self._pass_on(row)
 
@@ -191,5 +192,5 @@ class _Part(Recorder):
         super()._take_note(text)
         self._whole._take_note(f"{self._kind} {self._number}: {text}")
 
-    def _pass_on(self, row: dict) -> None:
+    def _pass_on(self, row: dict[str, Any]) -> None:
         self._whole._take_row(row | {self._kind: self._number})

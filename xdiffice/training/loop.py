@@ -272,7 +272,8 @@ class Descent:
         started = time.monotonic()
         search = search._replace(steps=np.int32(0), evaluations=np.int32(0))
         first = math.isnan(self.seconds_per_step)
-        with _compiling(jax.config.jax_default_device) if first else contextlib.nullcontext():
+        config: Any = jax.config  # its class does not declare the flags
+        with _compiling(config.jax_default_device) if first else contextlib.nullcontext():
             self.search, terms = advance(self.objective, self.plan.family, search, sample, n)
         self.theta = np.array(self.search.point.theta)
         taken = int(self.search.steps)

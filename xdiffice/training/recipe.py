@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -91,7 +92,7 @@ def train(
         team.close()
 
 
-def _early(objective, starts, problems: Sequence[Problem], budget: Budget, team: Team) -> list:
+def _early(objective, starts, problems: Sequence[Problem], budget: Budget, team: Team) -> list[Any]:
     """Make one of the first two stages of all regions."""
     parts = [budget.part(1.0) for _ in problems]
     turns = team.turns(len(problems))
