@@ -108,13 +108,14 @@ def files(products, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_budgets(monkeypatch):
-    """Trainings are over soon, whatever a page asks for, and all have networks of one size."""
+    """Trainings are over soon, whatever a page asks for; networks and shelves are small."""
     from xdiffice.training.budget import Budget
 
     estimator = xdiffice.SSAViscosityInverter
     for name, size in SMALL.items():
         monkeypatch.setitem(estimator.__init__.__kwdefaults__, name, size)
     monkeypatch.setattr(estimator, "_budget", lambda self: Budget(None, ITERATIONS))
+    monkeypatch.setattr(xdiffice.synthetic.confined_shelf, "__defaults__", ((40, 64),))
 
 
 @pytest.fixture
