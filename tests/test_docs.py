@@ -29,10 +29,14 @@ from xdiffice import cli
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SET_UP = re.compile(r"^python3 -m venv \.venv && \. \.venv/bin/activate && pip install ")
+SET_UP = re.compile(
+    r"^python3 -m venv \.venv && \. \.venv/bin/activate && pip install "
+    r"|^python3\.11 -m venv \.venv-oldest && \.venv-oldest/bin/pip install "
+)
 DIRECTIVES = {"{toctree}", "{include}", "{command-help}"}  # the build of the site checks them
 CHECKS = {"mypy", "pip", "pytest", "ruff", "sphinx-build"}
 PROSE = {"text"}  # equations
+RECIPES = {"yaml"}  # test_packaging.py reads them
 ITERATIONS = 20
 SLOW = {"campaigns.md"}  # fits twelve shelves
 
@@ -246,8 +250,9 @@ def run_bash(block: Block, monkeypatch) -> None:
             assert (ROOT / words[1]).exists(), f"{block.where}: {line}"
             parse_only(ROOT / words[1], words[2:], monkeypatch)
         else:  # what somebody who changes the code types, and .ci/run does
-            assert words[0] in CHECKS, f"{block.where}: what kind of line is {line!r}?"
-            assert words[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+            program = Path(words[0]).name  # of an environment, or of the one that is active
+            assert program in CHECKS, f"{block.where}: what kind of line is {line!r}?"
+            assert program in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("small_budgets", "one_place")
@@ -274,7 +279,7 @@ def test_the_blocks_of_a_page_run(folder, request, monkeypatch, capfd):
         elif block.language == "toml":
             read_toml(block, folder)
         else:
-            assert block.language in DIRECTIVES | PROSE, f"{block.where}: {block.language!r}?"
+            assert block.language in DIRECTIVES | PROSE | RECIPES, f"{block.where}: {block.language!r}?"
 
 
 def test_there_is_no_code_without_fences():
