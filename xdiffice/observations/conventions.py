@@ -31,6 +31,10 @@ def conforming(dataset: xr.Dataset, attrs: Mapping[str, Any]) -> xr.Dataset:
     """
     result = dataset.copy()
     result.attrs = {"Conventions": CONVENTIONS, **attrs}
+    for used in {variable.attrs.get("grid_mapping") for variable in result.variables.values()}:
+        if used in result.variables:
+            mapping = result[used]
+            result[used].attrs = {"long_name": "map projection", **mapping.attrs}
     for dim in result.indexes:
         coordinate = result[dim]
         if coordinate.dtype.kind == "f":
