@@ -279,7 +279,9 @@ def test_the_blocks_of_a_page_run(folder, request, monkeypatch, capfd):
         elif block.language == "toml":
             read_toml(block, folder)
         else:
-            assert block.language in DIRECTIVES | PROSE | RECIPES, f"{block.where}: {block.language!r}?"
+            assert block.language in DIRECTIVES | PROSE | RECIPES, (
+                f"{block.where}: {block.language!r}?"
+            )
 
 
 def test_there_is_no_code_without_fences():

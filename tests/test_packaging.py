@@ -125,7 +125,8 @@ def test_the_oldest_dependencies_are_the_lower_bounds():
             name, _, oldest = line.partition("==")
             pinned[name] = oldest
     bounds = {}
-    for name, one in requirements(*PROJECT["project"]["optional-dependencies"]).items():
+    extras = PROJECT["project"]["optional-dependencies"].keys() - {"docs"}  # built with the newest
+    for name, one in requirements(*extras).items():
         (specifier,) = one.specifier
         assert specifier.operator == ">=", name
         bounds[name] = specifier.version

@@ -63,7 +63,8 @@ def shelf_dataset(
         result[role] = (dims, one.values, _attrs(one))
         error = found.fields.get(f"{role}_error")
         if error is not None and error.values is not None:
-            result[f"{role}_error"] = (dims, error.values, _attrs(error))
+            named = {"standard_name": f"{result[role].attrs['standard_name']} standard_error"}
+            result[f"{role}_error"] = (dims, error.values, _attrs(error) | named)
             result[role].attrs["ancillary_variables"] = f"{role}_error"
     result["floating_ice"] = (
         grids.dims(grid, "m"),
