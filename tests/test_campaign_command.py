@@ -63,7 +63,7 @@ def test_the_file_of_the_docs_is_read(tmp_path):
     config = tmp_path / "shelves.toml"
     config.write_text(text)
     found = read_configuration(config)
-    assert found.pop("store") == tmp_path / "shelves.zarr"
+    assert found.pop("store") == tmp_path / "antarctica.zarr"
     assert found.pop("datasets") == {
         "larsen_b": tmp_path / "larsen_b.nc",
         "larsen_c": {
@@ -75,7 +75,7 @@ def test_the_file_of_the_docs_is_read(tmp_path):
     sets = found.pop("inverter")
     assert {name: one.rheology for name, one in sets.items()} == {
         "isotropic": "isotropic",
-        "anisotropic": "anisotropic",
+        "glen": "glen",
     }
     assert {one.max_iterations for one in sets.values()} == {5000}
     assert found == {
