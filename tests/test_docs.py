@@ -80,14 +80,6 @@ def blocks(page: Path) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def products():
-    folder = str(Path(__file__).parent / "observations")
-    sys.path.insert(0, folder)
-    yield __import__("real_products")
-    sys.path.remove(folder)
-
-
-@pytest.fixture(scope="module")
 def files(products, tmp_path_factory) -> Path:
     """Small files under all names that pages have for them."""
     folder = tmp_path_factory.mktemp("files")
