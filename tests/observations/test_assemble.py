@@ -143,6 +143,8 @@ def test_conventions_do_not_matter(files, tmp_path):
     thick = bed["thickness"].rename(x="easting", y="northing").transpose("easting", "northing")
     ice = xr.where(bed["mask"] == 3, 7, xr.where(bed["mask"] == 0, 1, 0)).astype("i1")
     turned = ice.assign_coords(x=bed.x, y=bed.y).isel(x=slice(None, None, -1))
+    for name in "xy":  # xarray before 2025.11 drops them in where
+        turned[name].attrs = bed[name].attrs
     shelf = xdiffice.assemble(
         other, thick, turned, bbox=BOX, floating_values=7, ocean_values=1,
         variables={"x_velocity_error": None, "y_velocity_error": None},

@@ -74,7 +74,8 @@ def test_errors_of_all_or_of_none():
 
 def test_what_is_wrong_with_one_is_said():
     ds = shelf()
-    bare = ds["thickness"].drop_attrs(deep=False)
+    bare = ds["thickness"].copy()
+    bare.attrs = {}
     with pytest.raises(UnitsError, match="thickness"):
         gather(ds, [ds["thickness"], bare])
     with pytest.raises(VariableNotFoundError, match="thickness"):
