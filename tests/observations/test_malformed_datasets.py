@@ -228,7 +228,7 @@ def complex_numbers(ds):
 
 @case(DataValuesError, "'thickness' is not numeric: its dtype is datetime64")
 def times(ds):
-    return changed(ds, "thickness", ds.thickness.values.astype("datetime64[s]"))
+    return changed(ds, "thickness", ds.thickness.values.astype("datetime64[ns]"))
 
 
 @case(VariableNotFoundError, "the Dataset is empty")
@@ -456,6 +456,18 @@ def test_implausible_numbers_warn(name, units, text):
         observations = gather(ds)
     assert any(text in note for note in observations.notes)
     assert any(text in note for note in report(ds).notes)
+
+
+@pytest.mark.parametrize(("factor", "extent"), [(1e-3, "46"), (1e3, r"4\.6e\+07")])
+def test_kilometres_that_are_said_to_be_metres_warn(factor, extent):
+    ds = shelf()
+    for name in ("x", "y"):
+        ds = ds.assign_coords({name: (name, factor * ds[name].values, ds[name].attrs)})
+    for name in ("x_front", "y_front"):
+        ds = changed(ds, name, factor * ds[name].values)
+    text = rf"extends over {extent} m along x .* check the units of coordinates 'x', 'y'$"
+    with pytest.warns(PlausibilityWarning, match=text):
+        gather(ds)
 
 
 def test_normals_that_mostly_point_inward_warn():

@@ -171,6 +171,20 @@ def test_ice_that_is_said_to_move_against_the_sea_is_not_taken_for_water():
     assert np.sqrt(np.mean(away[far] ** 2)) < 0.1
 
 
+def test_less_ice_than_none_is_thin_ice():
+    elements = square(8)
+    motion, _ = spreading(*elements.points)
+    hole = np.hypot(*elements.points) < 0.4
+
+    def found(h):
+        return equilibrium(elements, Motion(motion.u, motion.v, h, 0.0), Isotropic())
+
+    nowhere = found(np.where(hole, -0.005, motion.h))
+    thin = found(np.where(hole, 0.001, motion.h))
+    assert 0 < np.abs(nowhere - thin).max() < 1e-3  # thickness counts by what it is elsewhere
+    assert np.isfinite(found(-motion.h)).all()
+
+
 def test_the_sea_pushes_at_the_front_only_and_not_in_its_corners():
     n = 12
     elements = square(n, sea_to_the_right(n))

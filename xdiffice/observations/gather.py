@@ -57,6 +57,10 @@ THICKNESS_RANGE = (20.0, 3000.0)
 """Plausible median thickness of an ice shelf, m."""
 
 
+EXTENT_RANGE = (300.0, 3e6)
+"""Plausible extent of an ice shelf along x and along y, m."""
+
+
 def gather(
     dataset: xr.Dataset,
     thickness: xr.Dataset | xr.DataArray | Any = None,
@@ -107,7 +111,8 @@ def gather(
     Warns
     -----
     PlausibilityWarning
-        If speed or thickness are out of the range of ice shelves, or normals look turned around.
+        If speed, thickness or extent are out of the range of ice shelves, or normals look turned
+        around.
     """
     found = search_shelf(dataset, thickness, mask, front, variables, units)
     narrow(found)
@@ -176,6 +181,15 @@ def _velocity(found: Survey, ice: FloatingIce | None) -> VelocityPoints | None:
             found,
             f"the 99th percentile of the speed is {fast:.3g} m/yr, which no ice shelf has "
             f"({SPEED_RANGE[0]:g} to {SPEED_RANGE[1]:g} m/yr): check the units of {names}",
+        )
+    extent = np.ptp(x), np.ptp(y)
+    if not EXTENT_RANGE[0] <= min(extent) <= max(extent) <= EXTENT_RANGE[1]:
+        assert one.axes is not None
+        _doubt(
+            found,
+            f"the ice extends over {extent[0]:.3g} m along x and {extent[1]:.3g} m along y, which "
+            f"no ice shelf does ({EXTENT_RANGE[0]:g} to {EXTENT_RANGE[1]:g} m): check the units of "
+            f"coordinates {one.axes.x_name!r}, {one.axes.y_name!r}",
         )
     errors = _errors(found, ("x_velocity_error", "y_velocity_error"), valid)
     if any(error is None for error in errors):

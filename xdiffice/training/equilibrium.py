@@ -28,6 +28,7 @@ CORNERS = 2  # nodes next to where walls begin, that are held as well: the stres
 MOST_STEPS = 12
 CONVERGED = 0.03  # root mean square of the last change of the logarithm
 LARGEST_CHANGE = 1.0  # of the logarithm at a node, in one step
+THINNEST = 0.01  # ice, of the root mean square of all
 STRESS_ERROR = 0.02  # of ½ ρ g' h², that thickness and constants leave
 # What a strain rate that is wrong by its own root mean square, within a quarter of an element, and
 # what an error of the velocity allow |∇ log μ| to be.
@@ -200,8 +201,11 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
     Returns
     -------
     ndarray, shape (elements.n_nodes,)
+        One value for all where nothing is free to move, or the equations cannot be solved.
     """
-    h, area = motion.h, elements._area
+    area = elements._area
+    # What noise has made of thin ice may be less than none, and would be no elastic sheet.
+    h = np.maximum(motion.h, THINNEST * np.sqrt(np.average(motion.h**2, weights=area)))
     pressure = 0.5 * h**2
     free, n = elements.free, elements.n_nodes
     both = np.concatenate([free, n + free])
@@ -236,12 +240,15 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
         ).tocsc()
         right = np.concatenate([forces, -weight * (smooth @ log)])
         # Symmetric but for signs, with definite blocks: no pivoting needed.
-        factors = splu(
-            system,
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
+        try:
+            factors = splu(
+                system,
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+        except RuntimeError:  # singular to the digits there are: no shelf, but training may tell
+            break
         multipliers, change_of_log = np.split(factors.solve(right), [both.size])
         w = np.zeros((2, n))
         w[:, free] = multipliers.reshape(2, -1)
