@@ -18,7 +18,6 @@ import numpy as np
 
 import xdiffice
 from xdiffice.results.comparison import relative_error
-from xdiffice.results.names import Quality
 
 LENGTH, WIDTH = 80e3, 50e3
 VISCOSITIES = ("viscosity_horizontal", "viscosity_vertical")
@@ -51,7 +50,7 @@ figure, axes = plt.subplots(2, 3, figsize=(13, 6), layout="constrained")
 for row, (name, shelf) in zip(axes, shelves.items(), strict=True):
     out = shelf.diffice.invert(rheology="anisotropic", max_seconds=45, progress=False)
     errors = [relative_error(out[one], shelf[one]) for one in VISCOSITIES]
-    doubtful = out["viscosity_quality"] == Quality.NOT_SEPARATED
+    doubtful = out["viscosity_quality"] == xdiffice.Quality.NOT_SEPARATED
     print(f"{name}: error of μ_h {errors[0]:.1%}, of μ_v {errors[1]:.1%}")
     ratios = {
         f"{name}: true μ_v / μ_h": shelf[VISCOSITIES[1]] / shelf[VISCOSITIES[0]],

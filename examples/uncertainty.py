@@ -11,7 +11,6 @@ data determine the viscosity.
 import matplotlib.pyplot as plt
 
 import xdiffice
-from xdiffice.results.names import Quality
 
 shelf = xdiffice.synthetic.confined_shelf(
     (60, 96), noise=0.03, error_variables=True, coordinate_units="km"
@@ -24,7 +23,7 @@ result = inverter.fit(shelf).predict(quantiles=(0.05, 0.95))
 # truth in nine pixels of ten where the flow determines the viscosity.
 low, high = result["viscosity_quantile"].transpose("quantile", ...)
 inside = (low <= shelf["viscosity"]) & (shelf["viscosity"] <= high)
-determined = result["viscosity_quality"] == Quality.DETERMINED
+determined = result["viscosity_quality"] == xdiffice.Quality.DETERMINED
 print(f"truth within the 90 % interval: {float(inside.where(determined).mean()):.0%} of pixels")
 
 # %%

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -95,8 +96,12 @@ def test_the_list_has_what_users_call():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_is_described(name):
+    thing = objects().get(name)
+    # Nobody calls an enumeration; what it seems to take is for those who make one.
+    enumeration = inspect.isclass(thing) and issubclass(thing, Enum)
+    wanted = CHECKS - {"PR01"} if enumeration else CHECKS
     found = validate(name)["errors"]
-    assert [f"{code} {text}" for code, text in found if code in CHECKS] == []
+    assert [f"{code} {text}" for code, text in found if code in wanted] == []
 
 
 def raised(function: Any) -> set[type]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .observations.tables import open_flight_lines
     from .physics.jets import Jet
     from .physics.rheology import Anisotropic, Glen, Isotropic, Quantity, Rheology
+    from .results.names import Quality
     from .storage import load
     from .versions import show_versions
 
@@ -70,6 +71,7 @@ __all__ = [
     "OutputExistsError",
     "ParameterError",
     "PlausibilityWarning",
+    "Quality",
     "Quantity",
     "Rheology",
     "SSAViscosityInverter",
@@ -98,6 +100,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Glen": ("physics.rheology", "Glen"),
     "Isotropic": ("physics.rheology", "Isotropic"),
     "Jet": ("physics.jets", "Jet"),
+    "Quality": ("results.names", "Quality"),
     "Quantity": ("physics.rheology", "Quantity"),
     "Rheology": ("physics.rheology", "Rheology"),
     "SSAViscosityInverter": ("inverter", "SSAViscosityInverter"),
