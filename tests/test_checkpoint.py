@@ -216,7 +216,7 @@ def test_a_warm_start_has_checkpoints_too(tmp_path):
     expected, kept = (inverter(**LONG).fit(first).set_params(warm_start=True) for _ in range(2))
     expected.fit(later)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", CheckpointWarning)
         kept.set_params(checkpoint=tmp_path / "run.nc", max_iterations=60).fit(later)
     again = inverter(**LONG).fit(first).set_params(warm_start=True)
     again.set_params(checkpoint=tmp_path / "run.nc").fit(later)

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
 from small_fits import inverter
 
 from xdiffice import PlausibilityWarning, XdifficeError
@@ -179,6 +180,7 @@ def assert_contract(ds: xr.Dataset, n_members: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", PlausibilityWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         result = error = None
         try:
             result = inverter(n_members=n_members, **TINY).fit(ds).predict()

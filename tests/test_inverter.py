@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import dask.array
@@ -13,12 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
 from small_fits import disc, inverter, relative_error
 
 from xdiffice import SSAViscosityInverter
 from xdiffice.nondimensional import nondimensional_points, relative_weight, shelf_scales
 from xdiffice.observations.gather import gather
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
+from xdiffice.results.outcome import UNBALANCED, doubt
 from xdiffice.synthetic import uniaxial_shelf
 from xdiffice.training import problem
 from xdiffice.training.balance import MOMENTUM_AT_FIRST, MOMENTUM_GROWS, ROUGHNESS_AT_FIRST
@@ -315,6 +318,19 @@ def test_tolerance_ends_a_fit_that_no_longer_improves(shelf):
     done = inverter(tolerance=0.9, max_iterations=10**6, resample_every=3).fit(shelf)
     assert done.stop_reason_ == "tolerance"
     assert done.n_iter_ < 5000
+
+
+def test_a_training_that_has_not_balanced_the_forces_says_so(shelf, fitted):
+    with pytest.warns(ConvergenceWarning, match="train longer .stopped by max_iterations after 30 "):
+        short = inverter(max_iterations=30).fit(shelf)
+    off = short.residual_["momentum"]
+    assert off > UNBALANCED
+    assert f"off by {100 * off:.3g} %" in doubt(short.predict().attrs)
+    assert fitted.residual_["momentum"] < UNBALANCED
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = inverter(max_iterations=800).fit(shelf)
+    same_theta(again, fitted)
 
 
 def test_an_interrupted_fit_can_be_used(shelf, monkeypatch):

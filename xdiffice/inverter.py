@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,7 +40,7 @@ from xdiffice.results.diagnostics import (
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.names import SPREAD
-from xdiffice.results.outcome import outcome, outcome_rows
+from xdiffice.results.outcome import doubt, outcome, outcome_rows
 from xdiffice.results.predictions import Predictor
 from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks
@@ -291,6 +293,11 @@ class SSAViscosityInverter(BaseEstimator):
             There is a file with the name of the checkpoint that is none.
         XdifficeError
             The data cannot be used; see `xdiffice.observations.gather.gather`.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            The momentum balance is off by more than a tenth of the driving stress.
         """
         check_parameters(self)
         budget = self._budget()
@@ -328,6 +335,8 @@ class SSAViscosityInverter(BaseEstimator):
         self.notes_ = observations.notes
         self._labels, self._domain = observations.labels, observations.domain
         self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
+        if sentence := doubt(outcome(self)):
+            warnings.warn(sentence, ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+UNBALANCED = 0.1  # of the driving stress; fits that have settled leave half of it on real shelves
 _MEANINGS = {
     "misfit": "relative L2 misfit",
     "residual": "residual, of its stress (rms)",
@@ -22,6 +23,31 @@ def outcome(estimator: Any) -> dict[str, str | int | float]:
         numbers = getattr(estimator, f"{kind}_")
         result |= {f"{kind}_{name}": float(value) for name, value in numbers.items()}
     return result
+
+
+def doubt(attrs: Mapping[Any, Any]) -> str | None:
+    """Say why a viscosity is not to be trusted at all, given these; None where it may be.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Of a prediction, as `outcome` makes them.
+
+    Examples
+    --------
+    >>> doubt({"residual_momentum": 0.03, "stop_reason": "tolerance", "n_iter": 2500})
+    >>> doubt({"residual_momentum": 1.46, "stop_reason": "max_seconds", "n_iter": 40})[:52]
+    'the momentum balance is off by 146 % of the driving '
+    """
+    off = float(attrs.get("residual_momentum", 0.0))
+    if off <= UNBALANCED:
+        return None
+    return (
+        f"the momentum balance is off by {100 * off:.3g} % of the driving stress, where a few "
+        "percent are usual, and the viscosity with it: train longer (stopped by "
+        f"{attrs['stop_reason']} after {attrs['n_iter']} iterations) or, if that does not help, "
+        "look whether all of the front is at the sea and all of the mask is afloat"
+    )
 
 
 def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
