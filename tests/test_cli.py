@@ -404,6 +404,66 @@ class TestDemo:
         assert not stub.made
 
 
+class TestAssemble:
+    @pytest.fixture
+    def files(self, products, tmp_path):
+        velocity = products.measures(tmp_path / "velocity.nc")
+        return velocity, products.bedmachine(tmp_path / "bed.nc")
+
+    def test_it_is_the_shelf_that_the_library_makes(self, capsys, files, tmp_path, products):
+        velocity, bed = files
+        x, y = products.CENTRE
+        near = f"{x:.1e}".replace("e+0", "e"), str(y)  # as people type it, with a minus in front
+        assert near[0].startswith("-")
+        out = tmp_path / "shelf.nc"
+        arguments = ("assemble", velocity, "--thickness", bed, "--seed-point", *near, "-o", out)
+        status, text, err = run(capsys, *arguments)
+        assert (status, err) == (0, "")
+        assert "this Dataset can be inverted" in text
+        assert str(out) in text
+        seed_point = [float(one) for one in near]
+        expected = xdiffice.assemble(velocity, bed, seed_point=seed_point)
+        with xr.open_dataset(out, decode_coords="all") as found:
+            for name in ("x_velocity", "thickness", "floating_ice", "x_front", "y_normal"):
+                np.testing.assert_array_equal(found[name], expected[name])
+        assert run(capsys, "info", out)[0] == 0
+        status, _, err = run(capsys, *arguments)
+        assert status == 2
+        assert_one_line(err, "shelf.nc exists", "--overwrite")
+
+    def test_all_that_chooses_a_shelf_is_handed_on(self, capsys, files, tmp_path, monkeypatch):
+        given = {}
+
+        def assemble(velocity, *others, **more):
+            given.update(more, velocity=velocity, others=others)
+            return small_shelf()
+
+        monkeypatch.setattr("xdiffice.observations.shelf.assemble", assemble)
+        arguments = [
+            *("assemble", "vx.tif", "vy.tif", "--thickness", "h.nc", "--mask", "surface_type"),
+            *("--bbox", "-2.3e6", "-.5", "-2E6", "1e6", "--floating-values", "2", "3"),
+            *("--ocean-values", "0", "--units", "h=m", "--quiet", "-o", tmp_path / "out.nc"),
+        ]
+        assert run(capsys, *arguments) == (0, "", "")
+        assert given["velocity"] == ["vx.tif", "vy.tif"]
+        assert given["others"] == ("h.nc", "surface_type")
+        assert given["bbox"] == [-2.3e6, -0.5, -2e6, 1e6]
+        assert (given["floating_values"], given["ocean_values"]) == ([2, 3], [0])
+        assert given["units"] == {"h": "m"}
+        assert given["seed_point"] is given["name"] is given["front"] is None
+
+    def test_one_choice_and_files_that_are_there(self, capsys, files, tmp_path):
+        out = ("-o", tmp_path / "out.nc")
+        chosen = ("--name", "Larsen C", "--seed-point", "0", "0")
+        status, _, err = run(capsys, "assemble", files[0], *chosen, *out)
+        assert status == 2
+        assert_one_line(err, "--seed-point: not allowed with argument --name")
+        status, _, err = run(capsys, "assemble", tmp_path / "none.nc", *out)
+        assert status == 2
+        assert_one_line(err, "none.nc")
+        assert not out[1].exists()
+
+
 class TestInfo:
     def test_complete_shelf(self, capsys, shelf_file):
         status, text, err = run(capsys, "info", shelf_file)

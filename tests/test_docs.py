@@ -42,7 +42,14 @@ SLOW = {"campaigns.md"}  # fits twelve shelves
 
 # What a reader of a page has before the first line, by the name that the page has for it.
 PREPARED = {
-    "README.md": ("shelf.nc", "velocity.nc", "bed.nc", "front.nc"),
+    "README.md": (
+        "shelf.nc",
+        "velocity.nc",
+        "bed.nc",
+        "front.nc",
+        "antarctic_velocity.nc",
+        "BedMachineAntarctica-v3.nc",
+    ),
     "benchmarks.md": ("LarsenC.nc",),
     "campaigns.md": ("antarctic_velocity.nc", "antarctic_bed.nc", "larsen_b.nc"),
     "command.md": ("shelf.nc",),

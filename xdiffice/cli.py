@@ -7,6 +7,7 @@ status, see `STATUSES`; for bad input one line says what is wrong.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,11 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 EXAMPLES = {
     "demo": ["xdiffice demo", "xdiffice demo --max-seconds 30 --output-dir results"],
+    "assemble": [
+        "xdiffice assemble velocity.nc --thickness BedMachine.nc --name 'Larsen C' -o shelf.nc",
+        "xdiffice assemble v.nc --thickness h.nc --mask surface_type -o shelf.nc",
+        "xdiffice assemble vx.tif vy.tif --thickness h.nc --seed-point -2.2e6 1.1e6 -o shelf.nc",
+    ],
     "invert": [
         "xdiffice invert shelf.nc -o viscosity.nc --max-seconds 600 --plot viscosity.png",
         "xdiffice invert v.nc --thickness h.nc --units 'vx=m yr-1' --units 'vy=m yr-1' -o mu.nc",
@@ -49,7 +55,13 @@ EXAMPLES = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, without the usage above it."""
+    """A parser whose complaint is one line, and to which -2.2e6 is a number, not an option."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(
+            r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -171,6 +183,9 @@ def _parser() -> argparse.ArgumentParser:
         required=True, metavar="COMMAND", dest="command", parser_class=_Parser
     )
     _add_demo(commands.add_parser("demo", help="invert a synthetic shelf whose viscosity is known"))
+    _add_assemble(
+        commands.add_parser("assemble", help="cut a shelf out of larger files, and find its front")
+    )
     _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
     _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
     _add_report(commands.add_parser("report", help="make a page for a browser of a result"))
@@ -191,6 +206,35 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output-dir", type=Path, default=Path(), metavar="DIR")
     _add_training(parser, seconds=DEMO_SECONDS)
+
+
+def _add_assemble(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Cut one ice shelf out of files of velocity, thickness and mask, find its calving front, "
+        "and write what invert takes. Without a choice it is the largest shelf."
+    )
+    parser.add_argument("input", nargs="+", metavar="IN.nc", help="velocity; or one file for each")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SHELF.nc")
+    parser.add_argument(
+        "--mask", metavar="NAME or FILE", help="which ice floats, if it is not found"
+    )
+    _add_data(parser)
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--name", help="of an Antarctic ice shelf, in EPSG:3031")
+    place.add_argument("--seed-point", type=float, nargs=2, metavar=("X", "Y"), help="on it, m")
+    place.add_argument(
+        "--bbox", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="around it, m"
+    )
+    for what in ("floating", "ocean"):
+        parser.add_argument(
+            f"--{what}-values",
+            type=int,
+            nargs="+",
+            metavar="N",
+            help="in a mask without flag_meanings",
+        )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--quiet", action="store_true", help="do not print what was found")
 
 
 def _add_invert(parser: argparse.ArgumentParser) -> None:

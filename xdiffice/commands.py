@@ -47,6 +47,34 @@ def demo(arguments: argparse.Namespace) -> int:
     return _status(estimator, netcdf)
 
 
+def assemble(arguments: argparse.Namespace) -> int:
+    """Cut a shelf out of files, write it, and tell what was found."""
+    from .observations.report import report
+    from .observations.shelf import assemble as assembled
+
+    given = [arguments.thickness, arguments.mask, arguments.front]
+    inputs = [*arguments.input, *(file for file in given if file)]
+    check_outputs([arguments.output], overwrite=arguments.overwrite, inputs=inputs)
+    velocity = arguments.input[0] if len(arguments.input) == 1 else arguments.input
+    shelf = assembled(
+        velocity,
+        arguments.thickness,
+        arguments.mask,
+        front=_open(arguments.front) if arguments.front else None,
+        name=arguments.name,
+        seed_point=arguments.seed_point,
+        bbox=arguments.bbox,
+        floating_values=arguments.floating_values,
+        ocean_values=arguments.ocean_values,
+        **_reading(arguments),
+    )
+    write_whole(arguments.output, shelf.to_netcdf)
+    say = _speaker(arguments.quiet)
+    say(str(report(shelf)))
+    say(f"wrote {arguments.output}")
+    return 0
+
+
 def invert(arguments: argparse.Namespace) -> int:
     """Infer the viscosity of a shelf in files and write it to a file."""
     params = _parameters(arguments)
