@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 import pickle
 import signal
@@ -21,6 +22,8 @@ from small_fits import disc, inverter
 import xdiffice
 from xdiffice import CheckpointWarning, FileFormatError, ParameterError
 from xdiffice.results import writing
+from xdiffice.training.loop import Descent
+from xdiffice.training.objectives import FitAll
 
 HERE = Path(__file__).resolve().parent
 # Many samples, each of a moment, and a checkpoint at each: most kills fall into or near a writing.
@@ -141,6 +144,32 @@ def test_terminated_it_returns_the_best_and_can_go_on(tmp_path):
     again = inverter(**endless | {"max_iterations": limit}, checkpoint=checkpoint)
     assert again.fit(disc(noise=0.02)).stop_reason_ == "max_iterations"
     assert again.n_iter_ == limit
+
+
+def test_interrupted_long_before_a_snapshot_is_due_it_goes_on_with_the_same_bits(
+    tmp_path, monkeypatch
+):
+    shelf, path = disc(noise=0.02), tmp_path / "run.nc"
+    expected = inverter(**LONG).fit(shelf)
+    use, calls = Descent.use, []
+
+    def interrupted(descent, *sample):
+        calls.extend([descent] * isinstance(descent.objective, FitAll))
+        if len(calls) == 3:  # in the third sample of the last stage, which is lost
+            use(descent, *sample)
+            raise KeyboardInterrupt
+        use(descent, *sample)
+
+    seldom = LONG | {"checkpoint": path, "checkpoint_seconds": 3600.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(Descent, "use", interrupted)
+        stopped = inverter(**seldom).fit(shelf)
+    assert stopped.stop_reason_ == "interrupted"
+    with xr.open_dataset(path) as kept:
+        reached = json.loads(kept.attrs["numbers"])["iterations"]
+    assert 0 < reached < stopped.n_iter_ <= expected.n_iter_
+    again = inverter(**seldom).fit(shelf)
+    assert_same(again, expected)
 
 
 def test_sigterm_is_as_it_was_after_a_fit():

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xdiffice"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Room -> what it may import of ours, besides itself. "" is the package itself (its version).
-RESULTS = {"", "errors", "physics", "model", "observations"}
+RESULTS = {"", "errors", "markup", "physics", "model", "observations"}
 INVERTER = RESULTS | {
     "training",
     "results",

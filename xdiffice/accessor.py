@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .inverter import SSAViscosityInverter
     from .observations.report import Report
     from .pictures.plots import Plots
+    from .results.overview import Overview
 
 
 class DifficeAccessor:
@@ -37,10 +38,15 @@ class DifficeAccessor:
         self._dataset = dataset
 
     def __repr__(self) -> str:
-        return repr(self.report())
+        return repr(self._shown())
 
     def _repr_html_(self) -> str:
-        return self.report()._repr_html_()
+        return self._shown()._repr_html_()
+
+    def _shown(self) -> Report | Overview:
+        from .results.overview import is_result, overview
+
+        return overview(self._dataset) if is_result(self._dataset) else self.report()
 
     def report(
         self,

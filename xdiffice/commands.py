@@ -102,11 +102,16 @@ def invert(arguments: argparse.Namespace) -> int:
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """Print what was found in files and what is missing."""
+    """Print what was found in files and what is missing, or what a result is."""
     from .observations.report import report
+    from .results.overview import is_result, overview
 
     files = [arguments.thickness, arguments.mask, arguments.front]
     velocity = _open(arguments.input)
+    if is_result(velocity):
+        result = overview(velocity.load())
+        print(json.dumps(dict(result.rows), indent=2) if arguments.json else result)
+        return 0
     thickness, mask, front = (_open(file) if file else None for file in files)
     found = report(velocity, thickness, mask=mask, front=front, **_reading(arguments))
     print(json.dumps(_plain(found.to_dict()), indent=2) if arguments.json else found)

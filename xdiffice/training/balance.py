@@ -54,7 +54,11 @@ class Balance:
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as `restore` takes it."""
-        return {"factors": self.factors, "curbs": [*map(float, self.curbs)], "n": self._learned}
+        return {
+            "factors": dict(self.factors),
+            "curbs": [*map(float, self.curbs)],
+            "n": self._learned,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what another balance has learned."""

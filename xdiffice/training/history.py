@@ -68,7 +68,7 @@ class Recorder:
 
     def state(self) -> dict[str, Any]:
         """Return rows and notes, as `restore` takes them."""
-        return {"rows": self.rows, "notes": self.notes}
+        return {"rows": [*self.rows], "notes": [*self.notes]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with the rows and notes of an earlier training, the bar with its iterations."""

@@ -150,6 +150,7 @@ def _rounds(
 
     last = snapshots.put_back(descents, parts) or "interrupted"
     try:
+        snapshots.offer(descents, parts, budget, last)
         while going := [pair for pair in pairs if pair[0].stop_reason is None]:
             meet()
             # A region that stands still has progress again when its neighbours have moved.
@@ -167,6 +168,7 @@ def _rounds(
     except KeyboardInterrupt:
         budget.interrupted.set()
         last = "interrupted"
+        snapshots.interrupted()
         for descent in descents:
             descent.interrupt()
     budget.spent(*parts)

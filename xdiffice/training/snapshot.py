@@ -84,6 +84,7 @@ class Snapshots:
     def __init__(self, keeper: Keeper | None, problems: Sequence[Problem]):
         self._keeper, self._problems = keeper, problems
         self._identity = identity(problems) if keeper else ""
+        self._remembered: Snapshot | None = None
         self.earlier = keeper.found(self._identity) if keeper else None
         self.known = self.earlier.arrays.get("known") if self.earlier else None
         if self.known is not None and self.known.ndim == 2:
@@ -132,9 +133,30 @@ class Snapshots:
         *,
         ended: bool = False,
     ) -> None:
-        """Keep a snapshot if it is time, or the training has ended."""
-        if self._keeper is None or not (ended or self._keeper.due()):
+        """Keep a snapshot if it is time, or the training has ended; or else remember it."""
+        if self._keeper is None:
             return
+        snapshot = self._taken(descents, parts, budget, last)
+        if ended or self._keeper.due():
+            self._remembered = None
+            self._keep(snapshot)
+        else:  # the next sample is made in the same memory
+            arrays = {name: np.array(array) for name, array in snapshot.arrays.items()}
+            self._remembered = Snapshot(snapshot.numbers, arrays)
+
+    def interrupted(self) -> None:
+        """Keep what was remembered: from the last sample that is whole a training goes on."""
+        if self._remembered is not None:
+            self._keep(self._remembered)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        assert self._keeper is not None
+        if trouble := self._keeper.keep(self._identity, snapshot):
+            self._problems[0].recorder.note(trouble)
+
+    def _taken(
+        self, descents: Sequence[Descent], parts: Sequence[Budget], budget: Budget, last: str
+    ) -> Snapshot:
         numbers: dict[str, Any] = {
             "seconds": budget.seconds,
             "iterations": budget.iterations,
@@ -156,6 +178,4 @@ class Snapshots:
                 }
             )
             arrays |= {f"region_{k}/{name}": array for name, array in own.items()}
-        trouble = self._keeper.keep(self._identity, Snapshot(numbers, arrays))
-        if trouble:
-            self._problems[0].recorder.note(trouble)
+        return Snapshot(numbers, arrays)
