@@ -53,6 +53,7 @@ class StubInverter:
         velocity = self.data["velocity"]
         dims, shape = velocity["x_velocity"].dims, velocity["x_velocity"].shape
         result = xr.Dataset(coords=velocity["x_velocity"].coords)
+        result.attrs["stop_reason"] = self.stop_reason_
         for name, value, units in (
             ("viscosity", self.viscosity, "Pa s"),
             ("x_momentum_residual", 3.0, "Pa"),

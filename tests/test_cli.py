@@ -109,9 +109,9 @@ class TestInvert:
             np.testing.assert_array_equal(result["viscosity"], stub.viscosity)
         assert "misfit of thickness (relative L2): 3 %" in text
         assert "y_momentum_residual (rms): 4 Pa" in text
-        assert "residual of momentum, relative to its stress (rms): 4 %" in text
+        assert "residual of momentum, relative to the driving stress (rms): 4 %" in text
         assert "note: speeds are high" in text
-        assert "stopped after 7 iterations: max_iterations" in text
+        assert "stopped after 7 iterations: max_iterations (iterations were used up)" in text
         assert stub.made[0].params["random_state"] == 3
 
     def test_arguments_become_parameters_and_the_rest_keeps_its_default(
@@ -146,6 +146,41 @@ class TestInvert:
         assert stub.made[1].params == StubInverter(subdomains="auto").params
         jump = "jump of x_velocity between subdomains, relative to its range (rms): 0.06 %"
         assert jump in text
+
+    def test_what_was_interrupted_goes_on_by_the_same_command(
+        self, capsys, tmp_path, shelf_file, stub, monkeypatch
+    ):
+        out, kept, plot = (tmp_path / name for name in ("out.nc", "run.nc", "map.png"))
+        command = ("invert", shelf_file, "-o", out, "--checkpoint", kept, "--plot", plot)
+        monkeypatch.setattr(stub, "stop_reason", "interrupted")
+        status, _, err = run(capsys, *command)
+        assert status == 130
+        assert_one_line(err, f"too early for {kept}")
+        status, _, err = run(capsys, *command)  # nothing to go on from
+        assert status == 2
+        assert_one_line(err, "out.nc exists")
+        kept.write_bytes(b"a state")
+        status, _, err = run(capsys, *command)
+        assert status == 130
+        assert_one_line(err, f"the same command goes on from {kept}")
+        monkeypatch.setattr(stub, "stop_reason", "tolerance")
+        assert run(capsys, *command)[0] == 0
+        with xr.open_dataset(out) as result:
+            assert result.attrs["stop_reason"] == "tolerance"
+        status, _, err = run(capsys, *command)  # a result that is complete is precious
+        assert status == 2
+        assert_one_line(err, "out.nc exists")
+
+    def test_zarr_is_zarr(self, capsys, tmp_path, shelf_file, stub):
+        out = tmp_path / "out.zarr"
+        command = ("invert", shelf_file, "-o", out)
+        assert run(capsys, *command)[0] == 0
+        with xr.open_zarr(out, consolidated=False) as result:
+            np.testing.assert_array_equal(result["viscosity"], stub.viscosity)
+        assert run(capsys, *command)[0] == 2
+        assert run(capsys, *command, "--overwrite")[0] == 0
+        status, text, _ = run(capsys, "info", out)
+        assert (status, "an inferred viscosity" in text) == (0, True)
 
     def test_a_checkpoint_is_no_other_file(self, capsys, tmp_path, shelf_file, stub):
         out, before = tmp_path / "out.nc", shelf_file.read_bytes()
@@ -311,6 +346,32 @@ class TestRefusals:
     def test_arguments(self, capsys, stub, arguments, parts):
         assert_one_line(self.refused(capsys, stub, *arguments), *parts)
 
+    @pytest.mark.parametrize(
+        ("name", "part"), [("r.xyz", "'.xyz' is no format"), ("r", "no format")]
+    )
+    def test_a_picture_in_no_format(self, capsys, tmp_path, shelf_file, stub, name, part):
+        pytest.importorskip("matplotlib")
+        command = ("invert", shelf_file, "-o", tmp_path / "out.nc", "--plot", tmp_path / name)
+        assert_one_line(self.refused(capsys, stub, *command), part, "png", "pdf")
+
+    def test_a_report_of_what_is_no_result(self, capsys, tmp_path, stub):
+        small_shelf().drop_vars("viscosity").to_netcdf(tmp_path / "data.nc")
+        page = tmp_path / "page.html"
+        err = self.refused(capsys, stub, "report", tmp_path / "data.nc", "-o", page)
+        assert_one_line(err, "data.nc is no result", "xdiffice invert")
+        assert not page.exists()
+
+    def test_what_is_missing_is_told_in_options(self, capsys, tmp_path, stub):
+        bare = small_shelf()[["x_velocity", "y_velocity"]]
+        del bare["x_velocity"].attrs["units"]
+        bare.to_netcdf(tmp_path / "bare.nc")
+        status, _, err = run(capsys, "info", tmp_path / "bare.nc")
+        assert status == 2
+        assert "--units x_velocity='...'" in err
+        assert "--variable thickness=<name>" in err
+        assert "--front FILE" in err
+        assert "variables={" not in err
+
     def test_message_of_several_lines_becomes_one(self, capsys, tmp_path, shelf_file, stub):
         out = tmp_path / "out.nc"
         status, _, err = run(capsys, "invert", shelf_file, "-o", out, "--max-iterations", -1)
@@ -376,10 +437,11 @@ class TestInterruption:
 class TestDemo:
     def test_prints_the_error_and_writes_both_files(self, capsys, tmp_path, stub, demo_shelf):
         pytest.importorskip("matplotlib")
-        status, text, err = run(capsys, "demo", "--output-dir", tmp_path, "--seed", 5)
+        place = tmp_path / "new" / "place"  # made where it is not there
+        status, text, err = run(capsys, "demo", "--output-dir", place, "--seed", 5)
         assert (status, err) == (0, "")
         assert "relative L2 error of viscosity: 2.00 %" in text
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["viscosity.nc", "viscosity.png"]
+        assert sorted(path.name for path in place.iterdir()) == ["viscosity.nc", "viscosity.png"]
         assert stub.made[0].params["random_state"] == 5
         assert stub.made[0].params["max_seconds"] > 0
 
@@ -462,6 +524,22 @@ class TestAssemble:
         assert status == 2
         assert_one_line(err, "none.nc")
         assert not out[1].exists()
+
+
+class TestPipes:
+    """Who reads the output may go."""
+
+    @pytest.mark.parametrize("arguments", ["info shelf.nc --json", "--help", "--version"])
+    def test_a_reader_that_has_gone_is_no_error(self, tmp_path, shelf_file, arguments):
+        command = f"{shlex.quote(sys.executable)} -m xdiffice {arguments} | true"
+        done = subprocess.run(
+            ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stderr == ""
+        assert int(done.stdout) in (0, cli.READER_GONE)
 
 
 class TestInfo:

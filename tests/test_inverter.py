@@ -343,8 +343,10 @@ def test_an_interrupted_fit_can_be_used(shelf, monkeypatch):
         return draw(*args)
 
     monkeypatch.setattr(problem, "draw", interrupted)
-    stopped = inverter(max_iterations=600).fit(shelf)
+    with pytest.warns(ConvergenceWarning, match="the training was interrupted after"):
+        stopped = inverter(max_iterations=600).fit(shelf)
     assert stopped.stop_reason_ == "interrupted"
+    assert stopped.predict().attrs["random_state"] == 0
     assert 0 < stopped.n_iter_ < 600
     assert np.isfinite(stopped.predict().viscosity).any()
     assert stopped.misfit_["x_velocity"] < 0.1  # the motion stage was over

@@ -236,6 +236,17 @@ def test_files_from_elsewhere(tmp_path, shelf):
         xdiffice.load(tmp_path)
 
 
+def test_a_prediction_is_no_estimator_and_a_place_must_be_there(fitted, tmp_path):
+    result = fitted.predict()
+    result.to_netcdf(tmp_path / "result.nc")
+    result.to_zarr(tmp_path / "result.zarr", consolidated=False)
+    for name in ("result.nc", "result.zarr"):
+        with pytest.raises(FileFormatError, match=r"is a prediction: open it with xarray.open_d"):
+            xdiffice.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"there is no directory .*nowhere"):
+        fitted.save(tmp_path / "nowhere" / "model.nc")
+
+
 def test_files_of_a_later_version_and_incomplete_ones(tmp_path):
     path = tmp_path / "model.nc"
     own = {"format": "xdiffice fitted inverter", "source": "xdiffice 9.0"}

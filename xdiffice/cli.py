@@ -7,6 +7,7 @@ status, see `STATUSES`; for bad input one line says what is wrong.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import textwrap
@@ -20,15 +21,23 @@ from .errors import InvalidDatasetError, XdifficeError
 RUN_FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+READER_GONE = 141  # and SIGPIPE
 STATUSES = """exit status:
   0    done
   1    a run of a campaign failed
   2    bad input: one line says what is wrong
-  130  interrupted; what was reached is written"""
+  130  interrupted, also by SIGTERM; what was reached is written
+  141  who read the output has gone"""
 DEMO_SECONDS = 120.0
 SHELLS = ("bash", "zsh", "tcsh")
 
 
+_OPTIONS = (
+    (r"\b(thickness|mask|front)=<Dataset>", r"--\1 FILE"),
+    (r"\bvariables=\{'(\w+)': '(<?\w+>?)'\}", r"--variable \1=\2"),
+    (r"\bunits=\{'([^']+)': '([^']+)'\}", r"--units \1='\2'"),
+    (r"\bn_members=", "--members="),
+)
 EXAMPLES = {
     "demo": ["xdiffice demo", "xdiffice demo --max-seconds 30 --output-dir results"],
     "assemble": [
@@ -126,15 +135,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 success, 1 a run failed, 2 bad input, 130 interrupted.
     """
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         from . import commands
 
         with _plain_warnings():
             status: int = getattr(commands, arguments.command)(arguments)
+            sys.stdout.flush()
             return status
+    except BrokenPipeError:
+        # What is left in the buffer would be complained of when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except (XdifficeError, OSError) as error:
-        return complain(one_line(error), BAD_INPUT)
+        return complain(as_options(one_line(error)), BAD_INPUT)
     except KeyboardInterrupt as interruption:
         return complain(str(interruption) or "interrupted", INTERRUPTED)
 
@@ -143,6 +157,21 @@ def complain(message: str, status: int) -> int:
     """Print one line to stderr and pass the exit status through."""
     print(f"xdiffice: {message}", file=sys.stderr)
     return status
+
+
+def as_options(message: str) -> str:
+    """Say with options of the command what a message says with arguments of Python.
+
+    Examples
+    --------
+    >>> as_options("no thickness; pass thickness=<Dataset> or variables={'thickness': '<name>'}")
+    'no thickness; pass --thickness FILE or --variable thickness=<name>'
+    >>> as_options("'vx' has no units; or pass units={'vx': '...'}")
+    "'vx' has no units; or pass --units vx='...'"
+    """
+    for pattern, option in _OPTIONS:
+        message = re.sub(pattern, option, message)
+    return message
 
 
 def one_line(error: Exception) -> str:
@@ -157,7 +186,8 @@ def _plain_warnings() -> Iterator[None]:
     import warnings
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"xdiffice: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        if not str(message).startswith("the training was interrupted"):  # the last line says it
+            print(f"xdiffice: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
     with warnings.catch_warnings():  # restores showwarning, too
         warnings.showwarning = show

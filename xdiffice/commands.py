@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from .cli import BAD_INPUT, INTERRUPTED, RUN_FAILED, complain, one_line
+from .cli import BAD_INPUT, INTERRUPTED, RUN_FAILED, as_options, complain, one_line
 from .errors import FileFormatError, MissingDependencyError
+from .results.names import VISCOSITIES
+from .results.outcome import STRESSES, stopped_by
 from .results.writing import check_outputs, write_whole
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def demo(arguments: argparse.Namespace) -> int:
     from .synthetic import confined_shelf
 
     directory = arguments.output_dir
+    directory.mkdir(parents=True, exist_ok=True)
     netcdf, picture = directory / "viscosity.nc", directory / "viscosity.png"
     check_outputs([netcdf, picture], overwrite=arguments.overwrite)
     drawn = _can_draw()
@@ -68,7 +71,7 @@ def assemble(arguments: argparse.Namespace) -> int:
         ocean_values=arguments.ocean_values,
         **_reading(arguments),
     )
-    write_whole(arguments.output, shelf.to_netcdf)
+    write_whole(arguments.output, _writer(arguments.output, shelf))
     say = _speaker(arguments.quiet)
     say(str(report(shelf)))
     say(f"wrote {arguments.output}")
@@ -82,15 +85,18 @@ def invert(arguments: argparse.Namespace) -> int:
     files = [arguments.input, arguments.thickness, arguments.mask, arguments.front]
     kept = [Path(params["checkpoint"])] if params.get("checkpoint") else []
     inputs = [file for file in files if file]
-    check_outputs(outputs, overwrite=arguments.overwrite, inputs=[*inputs, *kept])
+    goes_on = any(path.exists() for path in kept) and _is_interrupted(arguments.output)
+    check_outputs(outputs, overwrite=arguments.overwrite or goes_on, inputs=[*inputs, *kept])
     check_outputs(kept, overwrite=True, inputs=inputs)
     if arguments.plot:
-        _require_matplotlib()
+        from .pictures.formats import check_format
+
+        check_format(arguments.plot)
     velocity = _open(arguments.input)
     thickness, mask, front = (_open(file) if file else None for file in files[1:])
     estimator = _fit(params, velocity, thickness, mask=mask, front=front)
     result = estimator.predict()
-    write_whole(arguments.output, result.to_netcdf)
+    write_whole(arguments.output, _writer(arguments.output, result))
     if arguments.plot:
         names = {key: params.get(key) for key in ("variables", "units")}
         data = {"thickness": thickness, "front": front, **names}
@@ -98,7 +104,7 @@ def invert(arguments: argparse.Namespace) -> int:
     say = _speaker(arguments.quiet)
     _summarise(estimator, result, say)
     say(f"wrote {' and '.join(map(str, outputs))}")
-    return _status(estimator, arguments.output)
+    return _status(estimator, arguments.output, *kept)
 
 
 def info(arguments: argparse.Namespace) -> int:
@@ -117,7 +123,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(json.dumps(_plain(found.to_dict()), indent=2) if arguments.json else found)
     if not found.problems:
         return 0
-    problems = "; ".join(" ".join(problem.split()) for problem in found.problems)
+    problems = as_options("; ".join(" ".join(problem.split()) for problem in found.problems))
     return complain(f"{arguments.input} cannot be inverted: {problems}", BAD_INPUT)
 
 
@@ -202,6 +208,11 @@ def _result(file: str) -> tuple[xr.Dataset, xr.Dataset | None]:
     """Read a prediction, or make that of a saved inverter, with the history of its training."""
     found = _open(file)
     if "format" not in found.attrs:
+        if not any(name in found for name in VISCOSITIES):
+            raise FileFormatError(
+                f"{file} is no result: it has none of {', '.join(VISCOSITIES)}; "
+                "xdiffice invert makes one"
+            )
         return found, None
     from .storage import load
 
@@ -214,7 +225,10 @@ def _open(file: str) -> xr.Dataset:
     if "://" not in file and not Path(file).exists():
         raise FileFormatError(f"no such file: {file}")
     try:
-        return xr.open_dataset(file, decode_coords="all", chunks={})
+        store: dict[str, Any] = (
+            {"engine": "zarr", "consolidated": False} if Path(file).suffix == ".zarr" else {}
+        )
+        return xr.open_dataset(file, decode_coords="all", chunks={}, **store)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()).partition(". ")[0][:200]
         raise FileFormatError(f"{file} cannot be read as netCDF: {reason}") from error
@@ -230,11 +244,34 @@ def _fit(params: dict[str, Any], *data: Any, **more: Any) -> SSAViscosityInverte
     return estimator
 
 
-def _status(estimator: SSAViscosityInverter, output: Path) -> int:
+def _status(estimator: SSAViscosityInverter, output: Path, *kept: Path) -> int:
     if estimator.stop_reason_ != "interrupted":
         return 0
     reached = f"interrupted after {estimator.n_iter_} iterations; {output} has what was reached"
+    for path in kept:
+        if path.exists():
+            reached += f"; the same command goes on from {path}"
+        else:
+            reached += f"; it was too early for {path}, the same command begins anew"
     return complain(reached, INTERRUPTED)
+
+
+def _is_interrupted(path: Path) -> bool:
+    """Whether a file is what an interruption left of a result: the one whose training goes on."""
+    if not path.exists():
+        return False
+    try:
+        with _open(str(path)) as found:
+            return bool(found.attrs.get("stop_reason") == "interrupted")
+    except FileFormatError:
+        return False
+
+
+def _writer(path: Path, dataset: xr.Dataset) -> Callable[[Path], object]:
+    """Return what writes a Dataset in the format that a name asks for: Zarr, or netCDF."""
+    if path.suffix == ".zarr":
+        return lambda beside: dataset.to_zarr(beside, mode="w", consolidated=False)
+    return dataset.to_netcdf
 
 
 def _speaker(quiet: bool) -> Callable[[str], None]:
@@ -253,10 +290,10 @@ def _summarise(
         rms = float((result[name] ** 2).mean() ** 0.5)
         say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
     for name, share in estimator.residual_.items():
-        say(f"residual of {name}, relative to its stress (rms): {100 * share:.3g} %")
+        say(f"residual of {name}, relative to {STRESSES[name]} (rms): {100 * share:.3g} %")
     for name, share in estimator.jump_.items():
         say(f"jump of {name} between subdomains, relative to its range (rms): {100 * share:.2g} %")
-    say(f"stopped after {estimator.n_iter_} iterations: {estimator.stop_reason_}")
+    say(f"stopped after {estimator.n_iter_} iterations: {stopped_by(estimator.stop_reason_)}")
 
 
 def _can_draw() -> bool:

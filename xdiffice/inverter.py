@@ -297,7 +297,8 @@ class SSAViscosityInverter(BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            The momentum balance is off by more than a tenth of the driving stress.
+            The momentum balance is off by more than a tenth of the driving stress, or the training
+            was interrupted.
         """
         check_parameters(self)
         budget = self._budget()
@@ -337,6 +338,9 @@ class SSAViscosityInverter(BaseEstimator):
         self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
         if sentence := doubt(outcome(self)):
             warnings.warn(sentence, ConvergenceWarning, stacklevel=2)
+        if self.stop_reason_ == "interrupted":
+            kept = f"the training was interrupted after {self.n_iter_} iterations; the best is kept"
+            warnings.warn(kept, ConvergenceWarning, stacklevel=2)
         return self
 
     def predict(

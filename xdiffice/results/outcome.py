@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
+STRESSES = {"momentum": "the driving stress", "front": "the stress at the front"}
+"""What residuals are measured by."""
+_REASONS = {
+    "tolerance": "no further progress",
+    "max_seconds": "time was up",
+    "max_iterations": "iterations were used up",
+    "line_search": "no step made it better",
+    "not_finite": "numbers overflowed; the best before is kept",
+    "interrupted": "by Ctrl-C or SIGTERM; the best so far is kept",
+}
 UNBALANCED = 0.1  # of the driving stress; fits that have settled leave half of it on real shelves
 _MEANINGS = {
     "misfit": "relative L2 misfit",
-    "residual": "residual, of its stress (rms)",
+    "residual": "residual, of {} (rms)",
     "jump": "jump between sub-regions, of its range (rms)",
 }
 
@@ -19,6 +30,8 @@ def outcome(estimator: Any) -> dict[str, str | int | float]:
         "stop_reason": estimator.stop_reason_,
         "n_iter": estimator.n_iter_,
     }
+    if isinstance(estimator.random_state, Integral):  # the default, too, which no repr shows
+        result["random_state"] = int(estimator.random_state)
     for kind in _MEANINGS:
         numbers = getattr(estimator, f"{kind}_")
         result |= {f"{kind}_{name}": float(value) for name, value in numbers.items()}
@@ -50,6 +63,17 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
     )
 
 
+def stopped_by(reason: str) -> str:
+    """Return why a training ended, in words.
+
+    Examples
+    --------
+    >>> stopped_by("tolerance")
+    'tolerance (no further progress)'
+    """
+    return f"{reason} ({_REASONS[reason]})" if reason in _REASONS else reason
+
+
 def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Return what of it is among some attributes, in words.
 
@@ -60,12 +84,15 @@ def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """
     rows = []
     if "stop_reason" in attrs:
-        rows.append(("stopped by", str(attrs["stop_reason"])))
+        rows.append(("stopped by", stopped_by(str(attrs["stop_reason"]))))
     if "n_iter" in attrs:
         rows.append(("iterations", str(attrs["n_iter"])))
+    if "random_state" in attrs:
+        rows.append(("random state", str(attrs["random_state"])))
     for kind, meaning in _MEANINGS.items():
         for name, value in attrs.items():
             if str(name).startswith(f"{kind}_"):
-                what = str(name).removeprefix(f"{kind}_").replace("_", " ")
-                rows.append((f"{what}: {meaning}", f"{100 * float(value):.3g} %"))
+                what = str(name).removeprefix(f"{kind}_")
+                told = meaning.format(STRESSES.get(what, "its stress"))
+                rows.append((f"{what.replace('_', ' ')}: {told}", f"{100 * float(value):.3g} %"))
     return rows

@@ -49,7 +49,7 @@ def check_outputs(
         seen.add(path.resolve())
         if path.resolve() in read:
             raise ParameterError(f"{path} is an input; choose another name for the output")
-        if path.is_dir():
+        if path.is_dir() and path.suffix != ".zarr":
             raise ParameterError(f"cannot write {path}: it is a directory")
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path} exists; choose another name, or pass --overwrite")
@@ -76,7 +76,14 @@ def write_whole(path: Path, write: Callable[[Path], Any], scratch: Path | None =
         Writes to the path that it is given: beside `path`, with the same suffix.
     scratch : Path, optional
         Another directory for what is not whole yet, on the same file system.
+
+    Raises
+    ------
+    OSError
+        There is no such directory, or it cannot be written.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no directory {path.parent}")
     aside = path if scratch is None else scratch / path.name
     beside = _beside(aside)
     try:
