@@ -85,6 +85,7 @@ class Snapshots:
         self._keeper, self._problems = keeper, problems
         self._identity = identity(problems) if keeper else ""
         self._remembered: Snapshot | None = None
+        self._copies: dict[str, np.ndarray] = {}
         self.earlier = keeper.found(self._identity) if keeper else None
         self.known = self.earlier.arrays.get("known") if self.earlier else None
         if self.known is not None and self.known.ndim == 2:
@@ -141,13 +142,22 @@ class Snapshots:
             self._remembered = None
             self._keep(snapshot)
         else:  # the next sample is made in the same memory
-            arrays = {name: np.array(array) for name, array in snapshot.arrays.items()}
-            self._remembered = Snapshot(snapshot.numbers, arrays)
+            self._remembered = Snapshot(snapshot.numbers, self._copied(snapshot.arrays))
 
     def interrupted(self) -> None:
         """Keep what was remembered: from the last sample that is whole a training goes on."""
         if self._remembered is not None:
             self._keep(self._remembered)
+
+    def _copied(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Copy into what an earlier copy had: new memory would take several times as long."""
+        for name, array in arrays.items():
+            old = self._copies.get(name)
+            if old is None or (old.shape, old.dtype) != (array.shape, array.dtype):
+                self._copies[name] = np.array(array)
+            else:
+                np.copyto(old, array)
+        return {name: self._copies[name] for name in arrays}
 
     def _keep(self, snapshot: Snapshot) -> None:
         assert self._keeper is not None
