@@ -104,7 +104,7 @@ def test_everything_else_that_a_result_has_is_drawn(result):
     panels = shown(summary_figure(result))
     for title, value, unit in (
         ("hardness", 2e8, "Pa s^(1/3)"),
-        ("spread of viscosity", 5.0, "%"),
+        ("viscosity: factor by which members differ", 1.05, "factor"),
         ("momentum residual", 5.0, "Pa"),
     ):
         values, label = panels[title]
@@ -133,8 +133,9 @@ def test_flags_and_labels_are_named(result):
             mesh.colorbar.get_ticks(), mesh.colorbar.ax.get_yticklabels(), strict=True
         )
     }
-    assert len(ticks) == len(Quality) - 1  # nobody needs to know the colour of nothing
-    assert ticks["near gap"] == float(mesh.norm(panels["viscosity quality"][0][2, 3]))
+    # of the eleven pixels of the shelf; nobody needs to know the colours of what is not there
+    assert [*ticks] == ["determined\n91 %", "near gap\n9.1 %"]
+    assert ticks["near gap\n9.1 %"] == float(mesh.norm(panels["viscosity quality"][0][2, 3]))
     assert len(set(ticks.values())) == len(ticks)
 
 
@@ -142,14 +143,17 @@ def test_data_stand_beside_what_was_fitted(result, observed):
     velocity, flown = observed
     figure = summary_figure(result, Observed(velocity, flown))
     panels = shown(figure)
-    assert list(panels)[:6] == [
-        "observed speed", "fitted speed", "misfit of speed",
-        "observed thickness", "fitted thickness", "misfit of thickness",
-    ]  # fmt: skip
+    speed, thickness = (f"misfit of {name}: fitted − observed" for name in ("speed", "thickness"))
+    in_rows = [ax.get_subplotspec().rowspan.start for ax in figure.axes if ax.get_title()]
+    assert dict(zip(panels, in_rows, strict=True)) == {
+        "observed speed": 0, "fitted speed": 0, speed: 0,
+        "observed thickness": 1, "fitted thickness": 1, thickness: 1,
+        "viscosity": 2, "effective strain rate": 2,
+    }  # fmt: skip
     np.testing.assert_allclose(panels["observed speed"][0], 550.0)
-    np.testing.assert_allclose(panels["misfit of speed"][0], -50.0)
-    np.testing.assert_allclose(panels["misfit of thickness"][0], [10.0, 0.0, -20.0])
-    assert panels["misfit of thickness"][1] == "m"
+    np.testing.assert_allclose(panels[speed][0], -50.0)
+    np.testing.assert_allclose(panels[thickness][0], [10.0, 0.0, -20.0])
+    assert panels[thickness][1] == "m"
     for ax in figure.axes[:7]:
         np.testing.assert_allclose(ax.lines[0].get_xdata(), [1.0, 2.0])
     colours = {ax.get_title(): ax.collections[0].get_clim() for ax in figure.axes[:2]}
@@ -169,6 +173,13 @@ def test_velocities_of_exactly_zero_are_no_data(result, observed):
     values = result.diffice.plot.misfit(velocity).get_array()
     assert values.mask[0, 0]
     assert values.mask.sum() == 1
+
+
+def test_thickness_of_exactly_zero_is_no_ice(result, observed):
+    _, flown = observed
+    flown[0] = 0.0
+    data = Observed(flown.to_dataset())
+    np.testing.assert_array_equal(data.layer("thickness").values, [np.nan, 300.0, 320.0])
 
 
 def test_one_map_goes_where_it_is_told_with_the_colours_it_is_told(result):

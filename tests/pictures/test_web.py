@@ -16,11 +16,15 @@ import xarray as xr
 
 import xdiffice
 from xdiffice import cli
+from xdiffice.pictures import facts
 from xdiffice.pictures.observed import Observed
 from xdiffice.pictures.web import parameters, web_page
 from xdiffice.results.names import Quality
 
 pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 CITED = "Wang & Lai (2025), JOSS, doi:10.21105/joss.07254; Wang et al. (2025), doi:10.1126/x"
 
@@ -91,13 +95,90 @@ def test_tables_say_what_the_result_says(described):
     assert rows["momentum: residual, of its stress (rms)"] == ["4.5 %"]
     assert rows["max_seconds"] == ["60"]
     assert rows["subdomains"] == ["'auto'"]
-    assert rows["gravity"] == ["9.8"]
-    assert rows["thickness"] == ["0.3", "0.3", "0.3", "km"]
+    assert rows["gravity"] == ["9.8 m s⁻²"]
+    assert rows["thickness"] == ["300", "300", "300", "m"]  # as on the map, and not in km
+    assert rows["effective strain rate"] == ["0.003156", "0.003156", "0.003156", "yr⁻¹"]
     assert rows["viscosity"] == ["2.5e+14", "7e+14", "1.15e+15", "Pa s"]
-    assert rows["determined"] == ["75 %"]  # of the shelf, not of the raster
-    assert rows["near gap"] == ["25 %"]
+    assert rows["determined"][0] == "75 %"  # of the shelf, not of the raster
+    assert rows["near gap"] == ["25 %", "no velocity or thickness nearby"]
     assert "outside" not in rows
     assert rows["source"] == ["xdiffice 0.1.0"]
+
+
+def test_the_first_lines_say_what_when_and_where(described, observed, tmp_path):
+    velocity, flown = observed
+    described["crs"] = ((), 0, {
+        "grid_mapping_name": "polar_stereographic", "standard_parallel": -71.0,
+        "straight_vertical_longitude_from_pole": 0.0,
+    })  # fmt: skip
+    described.attrs["history"] = "cut out\n2026-01-02T03:04:05Z inferred\n2026-02-03 renamed"
+    described.to_netcdf(tmp_path / "result.nc")
+    velocity.to_netcdf(tmp_path / "ice.nc")
+    with (
+        xr.open_dataset(tmp_path / "result.nc", decode_coords="all") as result,
+        xr.open_dataset(tmp_path / "ice.nc") as ice,
+    ):
+        page = web_page(result, Observed(ice, flown))
+    about = page[: page.index("<section>")]
+    assert Reader(about + "</main></body></html>").rows == {
+        "result": ["result.nc"],
+        "data": ["ice.nc"],
+        "extent": ["3 × 2 km: x from 0 to 3 km, y from 3 to 5 km"],
+        "projection": ["polar stereographic, standard parallel −71°, central meridian 0°"],
+        "date": ["2026-01-02"],
+        "training": ["converged: the loss fell no further than the tolerance asks for"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("attrs", "expected"),
+    [
+        ({"crs_wkt": 'PROJCRS["WGS 84 / Antarctic Polar Stereographic",BASEGEOGCRS["WGS 84"]]'},
+         "WGS 84 / Antarctic Polar Stereographic"),
+        ({"crs_wkt": 'PROJCRS["a"]', "projected_crs_name": "b"}, "b"),
+        ({"grid_mapping_name": "polar_stereographic", "standard_parallel": [70.0, 71.0]},
+         "polar stereographic"),
+    ],
+)  # fmt: skip
+def test_projections_have_the_name_that_they_give_themselves(result, attrs, expected):
+    result["crs"] = ((), 0, attrs)
+    assert Reader(web_page(result)).rows["projection"] == [expected]
+
+
+def test_numbers_are_explained_where_they_stand(described):
+    page = web_page(described)
+    training, _, rest = page[page.index("<h2>Training") :].partition("</section>")
+    assert "about 5 % of the driving stress or less is usual on a real shelf" in training
+    assert "Misfits are fitted minus observed" in training
+    flags = rest[rest.index("<h2>Where the flow") :].partition("</section>")[0]
+    assert "Flags say, in shares of the shelf, whether the flow determines" in flags
+    bare = described[["viscosity"]]
+    bare.attrs = {}
+    for sentence in (facts.MISFIT, facts.RESIDUAL, facts.FLAGS):
+        assert sentence not in web_page(bare)
+
+
+def test_a_spread_is_a_factor_and_a_quantile_no_row(result):
+    result["viscosity_std"] = xr.full_like(result["thickness"], 1.07).assign_attrs(units="1")
+    result["viscosity_quantile"] = result["viscosity"].expand_dims(quantile=[0.05, 0.95])
+    rows = Reader(web_page(result)).rows
+    assert rows["viscosity std"] == ["1.07", "1.07", "1.07", "factor"]
+    assert "viscosity quantile" not in rows
+
+
+def test_text_in_pictures_is_readable_on_a_phone(described, fitted, monkeypatch):
+    sizes = []
+
+    def remember(figure, *args, **kwargs):
+        shown = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+        per_point = (400 - 2 * 16) / figure.get_figwidth() / 72
+        sizes.append(per_point * min(text.get_fontsize() for text in shown))
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    _, inverter = fitted
+    web_page(described, history=inverter.history_)
+    assert len(sizes) == 6
+    assert min(sizes) > 10  # pixels
 
 
 def test_what_others_wrote_is_text_and_no_markup(described):
@@ -121,7 +202,7 @@ def test_maps_have_descriptions_and_stand_beside_the_data(described, observed):
     images = Reader(web_page(described, Observed(velocity, flown))).images
     assert {
         "map of observed speed, scale bar 0.5 km",
-        "map of misfit of thickness, scale bar 0.5 km",
+        "map of misfit of thickness: fitted − observed, scale bar 0.5 km",
         "map of viscosity, scale bar 0.5 km",
     } <= set(images)
     for source in images.values():
@@ -130,7 +211,7 @@ def test_maps_have_descriptions_and_stand_beside_the_data(described, observed):
 
 def test_a_bare_result_makes_a_page(result):
     rows = Reader(web_page(result)).rows
-    assert set(rows) == {"", "viscosity", "x velocity", "y velocity", "thickness",
+    assert set(rows) == {"extent", "", "viscosity", "x velocity", "y velocity", "thickness",
                          "effective strain rate"}  # fmt: skip
 
 

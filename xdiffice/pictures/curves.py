@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import VariableNotFoundError
-from xdiffice.pictures.maps import DISTINCT, axes_or_new
+from xdiffice.pictures.maps import axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 NEEDED = {"stage", "iteration", "loss"}
 PARTS = ("member", "region")
-# Root mean squares of these are in units that can be compared.
-MISFITS = ("velocity", "thickness", "momentum", "front")
+# Root mean squares of these are in units that can be compared: of logarithms, of what is about 1.
+# Colours of Okabe & Ito (2008) that contrast with white by 3 to 1 or more.
+CURVES = {
+    "velocity": ("velocity", "#0072B2"),
+    "thickness": ("thickness", "#CC79A7"),
+    "momentum": ("momentum", "#D55E00"),
+    "front": ("front", "#009E73"),
+    "first_viscosity": ("viscosity, to its first guess", "#666666"),
+}
 
 
 def draw_history(history: xr.Dataset, ax: Axes | None = None) -> list[Line2D]:
@@ -50,9 +57,11 @@ def draw_history(history: xr.Dataset, ax: Axes | None = None) -> list[Line2D]:
         )
     ax = axes_or_new(ax, (6.4, 4.0))
     lines: list[Line2D] = []
-    for colour, name in zip(DISTINCT[1:], MISFITS, strict=False):
+    for name, (term, colour) in CURVES.items():
         squares = _squares(history, name)
-        label: str | None = name
+        if not np.isfinite(squares).any():
+            continue  # no term of this training
+        label: str | None = term
         for rows in _parts(history):
             x, y = history["iteration"].values[rows], np.sqrt(squares[rows])
             lines += ax.plot(x, y, color=colour, linewidth=1, label=label)

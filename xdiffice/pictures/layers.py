@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from xdiffice.errors import VariableNotFoundError
-from xdiffice.observations.axes import Grid, find_axes, load_grid
+from xdiffice.errors import CoordinateError, VariableNotFoundError
+from xdiffice.observations.axes import Axes, Grid, find_axes, load_grid
 from xdiffice.observations.units import factor
 from xdiffice.physics.constants import SECONDS_PER_YEAR
+from xdiffice.pictures import flags
 from xdiffice.results.comparison import aligned, relative_error
 from xdiffice.results.names import (
     MOTION,
@@ -28,7 +29,6 @@ from xdiffice.results.names import (
     STRAIN_RATE,
     SUBDOMAIN,
     VISCOSITIES,
-    Quality,
 )
 
 MAX_PIXELS = 1200  # per side; more than a printed panel can show
@@ -82,16 +82,21 @@ class Layer:
 
 def thinned(dataset: xr.Dataset) -> xr.Dataset:
     """Leave out what no panel can show, before anything is loaded."""
+    steps = _steps(dataset)
+    return dataset.isel({dim: slice(None, None, step) for dim, step in steps.items() if step > 1})
+
+
+def _steps(dataset: xr.Dataset) -> dict[Hashable, int]:
+    """Of how many pixels along each dimension one is drawn."""
     longest: dict[Hashable, int] = {}
     for variable in dataset.data_vars.values():
         limit = MAX_PIXELS if variable.ndim > 1 else MAX_POINTS
         longest |= {dim: min(limit, longest.get(dim, limit)) for dim in variable.dims}
-    steps = {dim: -(-dataset.sizes[dim] // most) for dim, most in longest.items()}
-    return dataset.isel({dim: slice(None, None, step) for dim, step in steps.items() if step > 1})
+    return {dim: -(-dataset.sizes[dim] // most) for dim, most in longest.items()}
 
 
-def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -> list[Layer]:
-    """Return everything that a result has, in the order of a page.
+def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -> list[list[Layer]]:
+    """Return everything that a result has, in the order of a page; what belongs together in groups.
 
     Where the truth is known it follows the viscosity, in the same colours, and then the error.
 
@@ -103,10 +108,11 @@ def layers(result: xr.Dataset, truth: xr.Dataset | xr.DataArray | None = None) -
         Fields have no usable coordinates, or the truth has others.
     """
     truths = _truths(truth)
-    found: list[Layer] = []
+    found: list[list[Layer]] = []
     for name in names(result):
         known = truths.get(name)
-        found += [layer(result, name)] if known is None else _beside_truth(result, name, known)
+        group = [layer(result, name)] if known is None else _beside_truth(result, name, known)
+        found.append(group)
     if not found:
         raise VariableNotFoundError(
             "nothing to draw: looked for x_velocity and y_velocity, thickness, viscosity, "
@@ -130,7 +136,7 @@ def names(result: xr.Dataset) -> list[str]:
 
 
 def layer(result: xr.Dataset, name: str) -> Layer:
-    """Return one field of a result as it is drawn.
+    """Return one field of a result as it is drawn, without what no panel can show.
 
     Parameters
     ----------
@@ -144,14 +150,18 @@ def layer(result: xr.Dataset, name: str) -> Layer:
     VariableNotFoundError
         The result does not have it.
     CoordinateError
-        It has no usable coordinates.
+        It has no usable coordinates, or other dimensions than those of a map.
     """
     title = name.replace("_", " ")
+    if name == QUALITY:
+        return _quality(result, title)
+    result = thinned(result)
     if name in _SHOWN:
         return _motion(result, name)
     if name == RESIDUAL:
         (x, grid), (y, _) = (_read(result, one) for one in RESIDUALS)
         values = np.hypot(x, y)
+        title += _of_driving_stress(result)
         return Layer(title, values, grid, "Pa", "inferno", limits=_upper(values))
     values, grid = _read(result, name)
     unit = str(result[name].attrs.get("units", ""))
@@ -162,12 +172,10 @@ def layer(result: xr.Dataset, name: str) -> Layer:
         rate = SECONDS_PER_YEAR * values
         return Layer(title, rate, grid, "yr⁻¹", "inferno", "log", log_limits(rate))
     if name.endswith(SPREAD):
-        percent = 100 * (values - 1)
-        title = f"spread of {title.removesuffix(SPREAD.replace('_', ' '))}"
-        return Layer(title, percent, grid, "%", "cividis", limits=_upper(percent))
-    if name == QUALITY:
-        flags = {flag.value: flag.name.lower().replace("_", " ") for flag in Quality if flag}
-        return Layer(title, values, grid, "", scale="categories", categories=flags)
+        title = f"{name.removesuffix(SPREAD).replace('_', ' ')}: factor by which members differ"
+        return Layer(title, values, grid, "factor", "cividis", limits=_upper(values, 1.0))
+    if name.endswith(QUANTILE):
+        title = _quantile_title(result[name], name)
     if name == SUBDOMAIN:
         labels = {label: str(label) for label in range(int(values.max()) + 1)}
         return Layer(title, values, grid, "", scale="categories", categories=labels)
@@ -201,12 +209,74 @@ def _read(result: xr.Dataset, name: str, si: str | None = None) -> tuple[np.ndar
             "Pass what predict() returned"
         )
     array = result[name]
-    axes = find_axes(array, result, None, [])
+    axes = _map_axes(array, result)
     grid = load_grid(axes, axes.x.values, axes.y.values)
     values = array.transpose(*axes.dims).values.astype(float)
     if si is not None:
         values = values * factor(array.attrs.get("units"), si, name)
     return values, grid
+
+
+def _map_axes(array: xr.DataArray, result: xr.Dataset) -> Axes:
+    """Where a field lies, if it is one that a map can show."""
+    chosen = [str(name) for name, value in array.coords.items() if _is_scalar_axis(name, value)]
+    if chosen and array.ndim < 2:
+        where = " and ".join(f"{name} = {array[name].item():.10g}" for name in chosen)
+        remedy = f"plot it with result[{array.name!r}].plot()" if array.ndim else "print it"
+        kind = "a profile" if array.ndim else "one value"
+        raise CoordinateError(f"{array.name!r} at {where} is {kind} and no map; {remedy}")
+    axes = find_axes(array, result, None, [])
+    others = [str(dim) for dim in array.dims if dim not in axes.dims]
+    if others:
+        first = f"{others[0]}={array[others[0]].values[-1]}" if others[0] in array.coords else ""
+        choice = f".sel({first})" if first else f".isel({others[0]}=0)"
+        raise CoordinateError(
+            f"{array.name!r} has the dimensions {', '.join(map(str, array.dims))}, and a map only "
+            f"{' and '.join(axes.dims)}: choose one of {', '.join(others)}, as with result{choice}"
+        )
+    return axes
+
+
+def _is_scalar_axis(name: Hashable, coordinate: xr.DataArray) -> bool:
+    """Tell whether this is x or y of a single row or column."""
+    marks = (coordinate.attrs.get("axis"), coordinate.attrs.get("standard_name"), str(name))
+    known = {"X", "Y", "projection_x_coordinate", "projection_y_coordinate", "x", "y"}
+    return coordinate.ndim == 0 and not known.isdisjoint(marks)
+
+
+def _quality(result: xr.Dataset, title: str) -> Layer:
+    """Return flags, each with its share of the shelf, and none of them too small to be seen."""
+    _, grid = _read(thinned(result), QUALITY)
+    dims = _map_axes(result[QUALITY], result).dims
+    found = flags.whole_numbers(result[QUALITY].transpose(*dims).values)
+    step = [_steps(result).get(dim, 1) for dim in dims]
+    return Layer(
+        title,
+        flags.visible(found, step).astype(float),
+        grid,
+        "",
+        scale="categories",
+        categories=flags.labels(found),
+    )
+
+
+def _of_driving_stress(result: xr.Dataset) -> str:
+    """Say what residuals in Pa amount to, where the result tells."""
+    share = result.attrs.get("residual_momentum")
+    if share is None:
+        return ""
+    percent = 100 * float(share)
+    number = f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
+    return f"\n({number} % of the driving stress, rms)"
+
+
+def _quantile_title(array: xr.DataArray, name: str) -> str:
+    """Say which quantile this is, once one has been chosen."""
+    of = name.removesuffix(QUANTILE).replace("_", " ")
+    level = array.coords.get("quantile")
+    if level is None or level.ndim:
+        return f"quantile of {of}"
+    return f"{100 * float(level):g} % quantile of {of}"
 
 
 def _motion(result: xr.Dataset, name: str) -> Layer:
@@ -230,6 +300,7 @@ def _is_own(result: xr.Dataset, name: str, viscous: list[str]) -> bool:
 def _beside_truth(result: xr.Dataset, name: str, truth: xr.DataArray) -> list[Layer]:
     """Return a viscosity, the true one in the same colours, and the error."""
     own = layer(result, name)
+    result = thinned(result)
     estimate, true = aligned(result[name], truth)
     total = 100 * relative_error(estimate, true)
     expected = true.transpose(*find_axes(estimate, result, None, []).dims).values
@@ -251,8 +322,8 @@ def _truths(truth: xr.Dataset | xr.DataArray | None) -> dict[str, xr.DataArray]:
     return {name: truth[name] for name in VISCOSITIES if name in truth}
 
 
-def _upper(values: np.ndarray) -> tuple[float, float] | None:
-    """From zero to what few pixels exceed."""
+def _upper(values: np.ndarray, low: float = 0.0) -> tuple[float, float] | None:
+    """From the least that there can be to what few pixels exceed."""
     finite = values[np.isfinite(values)]
-    high = float(np.quantile(finite, 0.99)) if finite.size else 0.0
-    return (0.0, high) if high > 0 else None
+    high = float(np.quantile(finite, 0.99)) if finite.size else low
+    return (low, high) if high > low else None

@@ -6,6 +6,7 @@ nobody said where to draw, as xarray does, so that notebooks show it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def new_figure(figsize: tuple[float, float]) -> Figure:
 def map_size(layer: Layer, width: float = 5.1) -> tuple[float, float]:
     """Width and height (inches) of a map with its colour bar."""
     across, up = extent(layer.grid)
-    return width, 3.1 * min(max(up / across, 0.3), 1.6) + 0.8
+    return width, (width - 2.0) * min(max(up / across, 0.3), 1.6) + 0.8
 
 
 def draw_map(ax: Axes | None, layer: Layer, **style: Any) -> QuadMesh | PathCollection:
@@ -93,7 +94,12 @@ def draw_map(ax: Axes | None, layer: Layer, **style: Any) -> QuadMesh | PathColl
     else:
         known = ~np.ma.getmaskarray(values)
         x, y = (coordinate[known] / 1e3 for coordinate in grid.points())
-        drawn = ax.scatter(x, y, c=values.compressed(), **({"s": 4} | style))
+        shown = values.compressed()
+        if layer.scale == "categories":  # the rarest last, so that no neighbour covers it
+            _, which, counts = np.unique(shown, return_inverse=True, return_counts=True)
+            order = np.argsort(-counts[which], kind="stable")
+            x, y, shown = x[order], y[order], shown[order]
+        drawn = ax.scatter(x, y, c=shown, **({"s": 4} | style))
     _add_colour_bar(ax, drawn, layer)
     ax.set_title(layer.title, fontsize=10)
     ax.set_aspect("equal")
@@ -102,16 +108,17 @@ def draw_map(ax: Axes | None, layer: Layer, **style: Any) -> QuadMesh | PathColl
     return drawn
 
 
-def draw_scale_bar(ax: Axes, kilometres: float) -> None:
-    """Draw a bar that tells how long so many kilometres are."""
+def draw_scale_bar(ax: Axes, layer: Layer) -> None:
+    """Draw a bar that tells how long some kilometres are, in the corner that is emptiest."""
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
+    kilometres = scale_length(layer)
     bar = AnchoredSizeBar(
         ax.transData,
         kilometres,
         f"{kilometres:g} km",
-        "lower right",
+        emptiest_corner(ax, layer, kilometres),
         pad=0.3,
         sep=3,
         frameon=True,
@@ -119,6 +126,44 @@ def draw_scale_bar(ax: Axes, kilometres: float) -> None:
     )
     bar.patch.set(alpha=0.8, edgecolor="none")
     ax.add_artist(bar)
+
+
+def scale_length(layer: Layer) -> float:
+    """Return the round length (km) that suits the scale bar of a map."""
+    return round_length(0.3 * extent(layer.grid)[0])
+
+
+# Around the bar and its label: what a font of 7 points and its padding take, inches.
+_LABEL_HEIGHT, _LABEL_WIDTH, _PADDING = 0.3, 0.45, 0.2
+
+
+def emptiest_corner(ax: Axes, layer: Layer, kilometres: float) -> str:
+    """Return the corner of a map where a scale bar covers fewest values; the lower right of equals.
+
+    Axes get their place when the figure is drawn, so the size of the box is an estimate.
+    """
+    (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
+    assert ax.figure is not None
+    place = ax.get_window_extent()
+    per_inch = ax.figure.dpi * max((right - left) / place.width, (top - bottom) / place.height)
+    width = max(kilometres, _LABEL_WIDTH * per_inch) + _PADDING * per_inch
+    height = _LABEL_HEIGHT * per_inch
+    x, y = _where_known(layer)
+    beside = {"right": x > right - width, "left": x < left + width}
+    level = {"lower": y < bottom + height, "upper": y > top - height}
+    covered = {
+        f"{vertical} {horizontal}": np.count_nonzero(beside[horizontal] & level[vertical])
+        for vertical in level
+        for horizontal in beside
+    }
+    return min(covered, key=lambda corner: covered[corner])
+
+
+def _where_known(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (km) of what a map shows."""
+    known = ~np.ma.getmaskarray(_masked(layer))
+    x, y = (coordinate[known] / 1e3 for coordinate in layer.grid.points())
+    return x, y
 
 
 def round_length(kilometres: float) -> float:
@@ -145,9 +190,9 @@ def _colours(layer: Layer, style: dict[str, Any]) -> dict[str, Any]:
     from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 
     if layer.scale == "categories":
-        known = [*layer.categories]
+        known = [*layer.categories] or [0]
         colours = [DISTINCT[k % len(DISTINCT)] for k in known]
-        norm = BoundaryNorm([known[0] - 0.5, *(k + 0.5 for k in known)], len(known))
+        norm = BoundaryNorm(_edges(known), len(known))
         return {"cmap": ListedColormap(colours), "norm": norm} | style
     if "norm" in style:
         return {"cmap": layer.colours} | style
@@ -163,6 +208,11 @@ def _colours(layer: Layer, style: dict[str, Any]) -> dict[str, Any]:
     return style | {"norm": (LogNorm if log else Normalize)(low, high)}
 
 
+def _edges(known: Sequence[int]) -> np.ndarray:
+    """Bounds of values that rise, also where some are left out."""
+    return np.array([known[0] - 0.5, *(np.add(known[:-1], known[1:]) / 2), known[-1] + 0.5])
+
+
 def _limits(layer: Layer) -> tuple[float, float] | None:
     """Values of the first and the last colour."""
     if layer.limits is not None or layer.scale != "centred":
@@ -176,15 +226,21 @@ def _add_colour_bar(ax: Axes, drawn: Any, layer: Layer) -> None:
     # as high as the map, whatever its shape
     beside = ax.inset_axes((1.03, 0.0, 0.045, 1.0))
     if layer.scale != "categories":
-        ax.figure.colorbar(drawn, cax=beside, label=layer.unit, extend=_extend(layer))
+        ax.figure.colorbar(drawn, cax=beside, label=layer.unit, extend=_extend(layer, drawn))
         return
     bar = ax.figure.colorbar(drawn, cax=beside)
-    bar.set_ticks([*layer.categories], labels=[*layer.categories.values()], fontsize=7)
+    edges = _edges([*layer.categories] or [0])
+    names = [*layer.categories.values()] or ["none"]
+    bar.set_ticks((edges[:-1] + edges[1:]) / 2, labels=names, fontsize=7)
     bar.ax.tick_params(length=0)
 
 
-def _extend(layer: Layer) -> str:
-    """On which sides there may be values beyond the colours."""
-    if layer.limits is None:
-        return "both" if layer.scale == "centred" else "neither"
-    return "max" if layer.limits[0] == 0 else "both"
+def _extend(layer: Layer, drawn: Any) -> str:
+    """On which sides there are values beyond the colours."""
+    values = layer.values[np.isfinite(layer.values)]
+    low, high = drawn.norm.vmin, drawn.norm.vmax
+    below = bool(low is not None and (values < low).any())
+    above = bool(high is not None and (values > high).any())
+    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
+        (below, above), "neither"
+    )

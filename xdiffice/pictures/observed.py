@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from xdiffice.observations.axes import Grid
 from xdiffice.observations.survey import Survey, load, search_shelf
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 from xdiffice.pictures.layers import Layer, layer, thinned
+
+_LABELLED = (xr.Dataset, xr.DataArray)
 
 
 class Observed:
@@ -31,6 +34,11 @@ class Observed:
         As in `SSAViscosityInverter.fit`, where they are not in the Dataset.
     variables, units : mapping, optional
         As in `SSAViscosityInverter`.
+
+    Attributes
+    ----------
+    files : list of str
+        Names of the files that xarray read them from.
 
     Raises
     ------
@@ -51,6 +59,9 @@ class Observed:
             thinned(dataset), thickness, None, front, variables, units
         )
         load(self._found)
+        given = [one for one in (dataset, thickness, front) if isinstance(one, _LABELLED)]
+        names = [PurePath(str(one.encoding.get("source") or "")).name for one in given]
+        self.files = list(dict.fromkeys(name for name in names if name))
         if not self.has("speed") and not self.has("thickness"):
             raise InvalidDatasetError(self._found.problems)
 
@@ -69,7 +80,8 @@ class Observed:
         assert grid is not None
         values = [one.si for one in fields]
         if name == "thickness":
-            return Layer("observed thickness", values[0], grid, "m", "cividis")
+            ice = np.where(values[0] > 0, values[0], np.nan)  # products have 0 where there is none
+            return Layer("observed thickness", ice, grid, "m", "cividis")
         nothing = np.logical_and.reduce([value == 0 for value in values]) & (len(values) > 1)
         speed = np.where(nothing, np.nan, np.hypot(*values) if len(values) > 1 else values[0])
         title = f"observed {name.replace('_', ' ')}"
@@ -87,7 +99,7 @@ class Observed:
         """
         data, model = self.layer(name), layer(result, name)
         difference = _at(model, data.grid) - data.values
-        title = f"misfit of {model.title}"
+        title = f"misfit of {model.title}: fitted − observed"
         return replace(data, title=title, values=difference, colours="PuOr", scale="centred")
 
     def front(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import xarray as xr
 
 from xdiffice.errors import ParameterError
-from xdiffice.pictures.layers import OBSERVED, RESIDUAL, layer, thinned
+from xdiffice.pictures.layers import OBSERVED, RESIDUAL, Layer, layer
 from xdiffice.pictures.observed import Observed
 from xdiffice.results.names import VISCOSITIES
 
@@ -23,7 +23,9 @@ class Plots:
 
     Maps are on axes in kilometres, with colours that colour-blind eyes can read. Each method draws
     into `ax`, or into a new figure of pyplot, and returns what it drew; further keywords go to
-    `matplotlib.axes.Axes.pcolormesh`, or to `scatter` for points. Calling it draws the `summary`.
+    `matplotlib.axes.Axes.pcolormesh`, or to `scatter` for points. A map in a figure of its own also
+    has a scale bar and, where the data are at hand, the calving front; into `ax` goes the map
+    alone. Calling it draws the `summary`.
 
     Parameters
     ----------
@@ -51,6 +53,11 @@ class Plots:
     ) -> QuadMesh | PathCollection:
         """Draw any field, in the colours and units that it has on the `summary`.
 
+        Flags of ``viscosity_quality`` come with their shares of the shelf, and the rarer ones are
+        drawn larger than they are where single pixels could not be seen: where several flags share
+        a spot of a hundredth of the map, the rarest is shown. The other fields are thinned to
+        what a panel can show.
+
         Parameters
         ----------
         variable : str
@@ -71,13 +78,12 @@ class Plots:
         VariableNotFoundError
             There is no such variable.
         CoordinateError
-            It has no usable coordinates.
+            It has no usable coordinates, or is no map: one of several quantiles is chosen with
+            ``result.sel(quantile=0.95)``, a profile is plotted by xarray.
         MissingDependencyError
             matplotlib is not installed.
         """
-        from .maps import draw_map
-
-        return draw_map(ax, layer(thinned(self._dataset), variable), **style)
+        return _draw(ax, layer(self._dataset, variable), None, **style)
 
     def viscosity(
         self, variable: str | None = None, *, ax: Axes | None = None, **style: Any
@@ -150,12 +156,10 @@ class Plots:
         MissingDependencyError
             matplotlib is not installed.
         """
-        from .maps import draw_map
-
         if variable not in OBSERVED:
             raise ParameterError(f"variable={variable!r}: must be one of {', '.join(OBSERVED)}")
         data = Observed(observed, thickness)
-        return draw_map(ax, data.misfit(thinned(self._dataset), variable), **style)
+        return _draw(ax, data.misfit(self._dataset, variable), data, **style)
 
     def residuals(self, *, ax: Axes | None = None, **style: Any) -> QuadMesh | PathCollection:
         """Draw what the momentum balance leaves over, Pa: the length of the residual's vector.
@@ -247,3 +251,15 @@ class Plots:
         data = None if observed is None else Observed(observed, thickness, front=front)
         shown = page(self._dataset, data, truth)
         return draw_page(figure or new_figure(figure_size(shown)), shown, data)
+
+
+def _draw(
+    ax: Axes | None, layer: Layer, observed: Observed | None, **style: Any
+) -> QuadMesh | PathCollection:
+    """Draw a map as told, or as on the summary where nobody said where to."""
+    from .maps import axes_or_new, draw_map, map_size
+    from .summary import draw_layer
+
+    if ax is not None:
+        return draw_map(ax, layer, **style)
+    return draw_layer(axes_or_new(None, map_size(layer)), layer, observed, **style)

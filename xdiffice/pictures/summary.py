@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xdiffice.pictures.layers import Layer, extent, layers, thinned
-from xdiffice.pictures.maps import (
-    draw_map,
-    draw_scale_bar,
-    map_size,
-    require_matplotlib,
-    round_length,
-)
+from xdiffice.pictures.layers import Layer, layers
+from xdiffice.pictures.maps import draw_map, draw_scale_bar, map_size, require_matplotlib
 from xdiffice.pictures.observed import Observed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection, QuadMesh
     from matplotlib.figure import Figure, SubFigure
 
-COLUMNS = 3
+    Drawn = QuadMesh | PathCollection
+
+MOST_COLUMNS = 5
+PROPORTION = 1.5
+"""Width to height of a page that screens and slides show whole."""
 COMPARED = ("speed", "thickness")
+
+Page = list[list[Layer]]
+"""Maps in their order; those that are to be compared with each other in one group."""
 
 
 def summary_figure(
@@ -66,39 +68,62 @@ def summary_figure(
     return figure
 
 
-def figure_size(shown: Sequence[Layer]) -> tuple[float, float]:
+def figure_size(shown: Page) -> tuple[float, float]:
     """Width and height (inches) of a page."""
-    rows, columns = _arrangement(len(shown))
-    width, height = map_size(shown[0])
+    rows, columns = _arrangement(shown)
+    width, height = map_size(shown[0][0])
     return width * columns, height * rows
 
 
-def draw_page(
-    figure: Figure | SubFigure, shown: Sequence[Layer], observed: Observed | None
-) -> list[Axes]:
+def draw_page(figure: Figure | SubFigure, shown: Page, observed: Observed | None) -> list[Axes]:
     """Draw layers into a figure, with the front of the data, and return their axes."""
-    rows, columns = _arrangement(len(shown))
+    rows, columns = _arrangement(shown)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, layer in zip(grid, shown, strict=False):
+    placed = in_rows(shown, columns)
+    for ax, layer in zip(grid, placed, strict=False):
         draw_layer(ax, layer, observed)
-    for ax in grid[len(shown) :]:
+    for ax in grid[len(placed) :]:
         ax.set_visible(False)
-    return list(grid[: len(shown)])
+    return list(grid[: len(placed)])
 
 
-def draw_layer(ax: Axes, layer: Layer, observed: Observed | None) -> None:
+def draw_layer(ax: Axes, layer: Layer, observed: Observed | None, **style: Any) -> Drawn:
     """Draw a map, the front of the data and a scale bar."""
-    draw_map(ax, layer)
+    drawn = draw_map(ax, layer, **style)
     front = None if observed is None else observed.front()
     if front is not None:
         x, y = front
         ax.plot(x / 1e3, y / 1e3, ".", color="black", markersize=1.5)
-    draw_scale_bar(ax, round_length(0.3 * extent(layer.grid)[0]))
+    draw_scale_bar(ax, layer)
+    return drawn
 
 
-def _arrangement(number: int) -> tuple[int, int]:
-    """Rows and columns of so many maps."""
-    columns = min(number, COLUMNS if number > 4 else 2)
+def in_rows(shown: Page, columns: int) -> list[Layer]:
+    """Return the maps row by row, so that what is compared stands in one row.
+
+    A group begins a row as long as there are single maps to fill the row before it.
+    """
+    alone = [group[0] for group in shown if len(group) == 1]
+    placed: list[Layer] = []
+    for group in (group for group in shown if len(group) > 1):
+        gap = -len(placed) % columns
+        if len(group) > gap and len(alone) >= gap:
+            placed += [alone.pop(0) for _ in range(gap)]
+        placed += group
+    return placed + alone
+
+
+def _arrangement(shown: Page) -> tuple[int, int]:
+    """Rows and columns that leave little empty and make no strip of the page."""
+    number, widest = sum(map(len, shown)), max(map(len, shown))
+    width, height = map_size(shown[0][0])
+
+    def waste(columns: int) -> float:
+        rows = -(-number // columns)
+        proportion = width * columns / (height * rows)
+        return 1 - number / (rows * columns) + 0.25 * abs(math.log(proportion / PROPORTION))
+
+    columns = min(range(widest, max(MOST_COLUMNS, widest) + 1), key=waste)
     return -(-number // columns), columns
 
 
@@ -106,18 +131,18 @@ def page(
     result: xr.Dataset,
     observed: Observed | None = None,
     truth: xr.Dataset | xr.DataArray | None = None,
-) -> list[Layer]:
+) -> Page:
     """Return the layers of a page: with data, what was fitted comes as observed, fitted, misfit."""
-    result = thinned(result)
-    shown = []
-    for layer in layers(result, truth):
-        if observed is None or layer.title not in COMPARED or not observed.has(layer.title):
-            shown.append(layer)
+    shown: Page = []
+    for group in layers(result, truth):
+        title = group[0].title
+        if observed is None or title not in COMPARED or not observed.has(title):
+            shown.append(group)
             continue
-        data = observed.layer(layer.title)
+        data, layer = observed.layer(title), group[0]
         limits = _common_limits(data.values, layer.values)
-        shown += [_limited(data, limits), _limited(layer, limits, f"fitted {layer.title}")]
-        shown.append(observed.misfit(result, layer.title))
+        beside = [_limited(data, limits), _limited(layer, limits, f"fitted {title}")]
+        shown.append([*beside, observed.misfit(result, title)])
     return shown
 
 

@@ -17,18 +17,23 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.markup import table
+from xdiffice.pictures import facts
 from xdiffice.pictures.curves import draw_history
-from xdiffice.pictures.layers import extent, thinned
-from xdiffice.pictures.maps import map_size, require_matplotlib, round_length
+from xdiffice.pictures.layers import Layer, layer
+from xdiffice.pictures.maps import map_size, require_matplotlib, scale_length
 from xdiffice.pictures.observed import Observed
-from xdiffice.pictures.summary import draw_layer, page
-from xdiffice.results.names import OUTPUT_VARIABLES, QUALITY, QUANTILE, SPREAD, Quality
+from xdiffice.pictures.summary import Page, draw_layer, page
+from xdiffice.results.names import OUTPUT_VARIABLES, QUANTILE, VISCOSITIES
 from xdiffice.results.outcome import outcome_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CONSTANTS = ("ice_density", "sea_water_density", "gravity", "seconds_per_year")
+# Pictures are as wide as a phone, so that their text is as large there as that around them.
+_MAP_WIDTH, _LEGEND_WIDTH = 4.2, 0.6
+_CURVES_SIZE = (4.4, 3.4)
+_SMALLEST = 9
+"""Points; a phone shows 13 pixels of them."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #222; background: #fff; }
@@ -38,11 +43,16 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #ddd; }
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
 figure { margin: 0; }
 img { width: 100%; height: auto; }
+.curves { max-width: 40rem; }
+p { max-width: 45rem; margin: .5rem 0; }
 table { border-collapse: collapse; }
 .scroll { overflow-x: auto; }
 th, td { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top; }
 th { font-weight: 500; color: #555; }
 td { overflow-wrap: break-word; }
+.values td, .flags td:nth-child(2) { white-space: nowrap; }
+@media (max-width: 30rem) { th, td { padding-right: .4rem; font-size: .85rem; }
+  .values th, .values td { font-size: .78rem; } }
 li { overflow-wrap: anywhere; }
 """
 
@@ -77,22 +87,27 @@ def web_page(
     """
     require_matplotlib()
     title = str(result.attrs.get("title") or "Viscosity of an ice shelf")
+    shown = page(result, observed)
+    flags = _table(facts.quality(result))
+    values = _table(_values(result), ("", "5 %", "median", "95 %", "units"))
     sections = {
-        "Training": _table(outcome_rows(result.attrs)),
-        "Maps": _maps(result, observed),
-        "Values": _table(_values(result), ("", "5 %", "median", "95 %", "units")),
-        "Where the flow determines the viscosity": _table(_quality(result)),
+        "Training": _table(outcome_rows(result.attrs)) + _text(facts.explanations(result.attrs)),
+        "Maps": _maps(shown, observed),
+        "Values": values and f'<div class="values">{values}</div>',
+        "Where the flow determines the viscosity": flags
+        and _text([facts.FLAGS]) + f'<div class="flags">{flags}</div>',
         "How the training went": "" if history is None else _curves(history),
         "Configuration": _table(_configuration(result.attrs)),
         "Provenance": _provenance(result.attrs),
         "How to cite": _citations(str(result.attrs.get("references") or "")),
     }
     parts = (f"<section><h2>{name}</h2>{body}</section>" for name, body in sections.items() if body)
+    about = _table(facts.about(result, observed, _extended(shown)))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{''.join(parts)}</main></body></html>\n"
+        f"<body><main><h1>{escape(title)}</h1>{about}{''.join(parts)}</main></body></html>\n"
     )
 
 
@@ -102,68 +117,75 @@ def _table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
     return f'<div class="scroll">{found}</div>' if found else ""
 
 
-def _maps(result: xr.Dataset, observed: Observed | None) -> str:
+def _text(sentences: Iterable[str]) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _extended(shown: Page) -> Layer:
+    """Return a map with the extent of the result: of its viscosity, or of whatever is first."""
+    maps = [one for group in shown for one in group]
+    titles = {name.replace("_", ", ") for name in VISCOSITIES}
+    return next((one for one in maps if one.title in titles), maps[0])
+
+
+def _maps(shown: Page, observed: Observed | None) -> str:
     from matplotlib.figure import Figure
 
     figures = []
-    for layer in page(result, observed):
-        figure = Figure(figsize=map_size(layer), layout="constrained")
-        draw_layer(figure.subplots(), layer, observed)
-        size = round_length(0.3 * extent(layer.grid)[0])
-        figures.append(_picture(figure, f"map of {layer.title}, scale bar {size:g} km"))
+    for one in (one for group in shown for one in group):
+        legend = _LEGEND_WIDTH if one.scale == "categories" else 0.0
+        _, height = map_size(one, _MAP_WIDTH - legend)
+        figure = Figure(figsize=(_MAP_WIDTH, height), layout="constrained")
+        draw_layer(figure.subplots(), one, observed)
+        size = scale_length(one)
+        title = one.title.replace("\n", " ")
+        figures.append(_picture(figure, f"map of {title}, scale bar {size:g} km"))
     return f'<div class="maps">{"".join(figures)}</div>'
 
 
 def _curves(history: xr.Dataset) -> str:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    figure = Figure(figsize=_CURVES_SIZE, layout="constrained")
     draw_history(history, figure.subplots())
-    return _picture(figure, "root mean squares of misfits and residuals against iterations")
+    text = "root mean squares of misfits and residuals against iterations"
+    return f'<div class="curves">{_picture(figure, text)}</div>'
 
 
 def _picture(figure: Figure, description: str) -> str:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_fontsize(max(text.get_fontsize(), _SMALLEST))
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=144)
     data = base64.b64encode(buffer.getvalue()).decode()
     source = f"data:image/png;base64,{data}"
     return f'<figure><img alt="{escape(description)}" src="{source}"></figure>'
 
 
 def _values(result: xr.Dataset) -> list[tuple[str, ...]]:
-    """Quantiles of every field over the shelf."""
+    """Quantiles of every field over the shelf, in the units of its map."""
+    placed = {result[name].dims for name in OUTPUT_VARIABLES if name in result}
     rows = []
-    for name, array in thinned(result).data_vars.items():
-        shown = array.dtype.kind == "f" and not str(name).endswith(QUANTILE)
-        values = array.values[np.isfinite(array.values)] if shown else np.array([])
-        if values.size and (str(name) in OUTPUT_VARIABLES or "units" in array.attrs):
+    for name in map(str, result.data_vars):
+        array = result[name]
+        known = name in OUTPUT_VARIABLES or "units" in array.attrs
+        if array.dtype.kind != "f" or not known or array.dims not in placed:
+            continue
+        if name.endswith(QUANTILE):
+            continue
+        field = layer(result, name)
+        values = field.values[np.isfinite(field.values)]
+        if values.size:
             numbers = (f"{value:.4g}" for value in np.quantile(values, [0.05, 0.5, 0.95]))
-            unit = str(array.attrs.get("units", ""))
-            meaning = "factor" if str(name).endswith(SPREAD) else unit
-            rows.append((str(name).replace("_", " "), *numbers, meaning))
+            rows.append((name.replace("_", " "), *numbers, field.unit))
     return rows
-
-
-def _quality(result: xr.Dataset) -> list[tuple[str, str]]:
-    """Share of every flag, of the pixels that have a value."""
-    if QUALITY not in result:
-        return []
-    flags = thinned(result)[QUALITY].values
-    shelf = max(int((flags != Quality.OUTSIDE).sum()), 1)
-    shares = {flag: float((flags == flag).sum()) / shelf for flag in Quality if flag}
-    return [
-        (flag.name.lower().replace("_", " "), f"{100 * share:.3g} %")
-        for flag, share in shares.items()
-        if share
-    ]
 
 
 def _configuration(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    rows = [*parameters(str(attrs.get("estimator") or "")).items()]
-    rows += [
-        (name.replace("_", " "), f"{attrs[name]:.10g}") for name in _CONSTANTS if name in attrs
-    ]
-    return rows
+    return [*parameters(str(attrs.get("estimator") or "")).items(), *facts.constants(attrs)]
 
 
 def parameters(estimator: str) -> dict[str, str]:
