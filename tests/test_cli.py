@@ -111,7 +111,7 @@ class TestInvert:
         assert "y_momentum_residual (rms): 4 Pa" in text
         assert "residual of momentum, relative to the driving stress (rms): 4 %" in text
         assert "note: speeds are high" in text
-        assert "stopped after 7 iterations: max_iterations (iterations were used up)" in text
+        assert "stopped after 7 iterations: max_iterations (iterations were used up" in text
         assert stub.made[0].params["random_state"] == 3
 
     def test_arguments_become_parameters_and_the_rest_keeps_its_default(

@@ -10,9 +10,10 @@ import xarray as xr
 
 from xdiffice.errors import CoordinateError, VariableNotFoundError
 from xdiffice.pictures import layers
-from xdiffice.pictures.flags import percent, visible
+from xdiffice.pictures.flags import visible
 from xdiffice.pictures.observed import Observed
 from xdiffice.pictures.summary import in_rows, summary_figure
+from xdiffice.results.flags import percent
 from xdiffice.results.names import Quality
 
 matplotlib = pytest.importorskip("matplotlib")

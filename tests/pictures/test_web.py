@@ -89,10 +89,10 @@ def described(result):
 
 def test_tables_say_what_the_result_says(described):
     rows = Reader(web_page(described)).rows
-    assert rows["stopped by"] == ["tolerance"]
+    assert rows["stopped by"] == ["tolerance (converged: no further progress)"]
     assert rows["iterations"] == ["1234"]
     assert rows["x velocity: relative L2 misfit"] == ["1.23 %"]
-    assert rows["momentum: residual, of its stress (rms)"] == ["4.5 %"]
+    assert rows["momentum: residual, of the driving stress (rms)"] == ["4.5 %"]
     assert rows["max_seconds"] == ["60"]
     assert rows["subdomains"] == ["'auto'"]
     assert rows["gravity"] == ["9.8 m s⁻²"]
@@ -126,7 +126,7 @@ def test_the_first_lines_say_what_when_and_where(described, observed, tmp_path):
         "extent": ["3 × 2 km: x from 0 to 3 km, y from 3 to 5 km"],
         "projection": ["polar stereographic, standard parallel −71°, central meridian 0°"],
         "date": ["2026-01-02"],
-        "training": ["converged: the loss fell no further than the tolerance asks for"],
+        "training": ["tolerance (converged: no further progress)"],
     }
 
 
@@ -273,7 +273,7 @@ def test_command_makes_a_page_of_a_saved_inverter(fitted, tmp_path):
 def test_command_says_what_is_no_result(tmp_path, capsys):
     xr.Dataset({"bed": ("x", np.zeros(3))}).to_netcdf(tmp_path / "bed.nc")
     assert cli.main(["report", f"{tmp_path}/bed.nc", "-o", f"{tmp_path}/p.html"]) == cli.BAD_INPUT
-    assert "nothing to draw" in capsys.readouterr().err
+    assert "is no result" in capsys.readouterr().err
     assert not (tmp_path / "p.html").exists()
 
 

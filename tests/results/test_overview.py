@@ -32,7 +32,7 @@ def test_it_tells_how_large_how_sure_and_why_it_ended():
     rows = dict(overview(result()).rows)
     assert rows["viscosity"] == "median 1e+14 Pa s, 5 to 95 % of pixels 1e+13 to 1.9e+14"
     assert rows["of the shelf"] == "75 % determined, 25 % near gap"
-    assert rows["stopped by"] == "tolerance (no further progress)"
+    assert rows["stopped by"] == "tolerance (converged: no further progress)"
     assert rows["momentum: residual, of the driving stress (rms)"] == "3.1 %"
     assert overview(result()).doubt is None
 

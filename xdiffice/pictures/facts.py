@@ -11,19 +11,12 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.observations.projection import mapping_of
-from xdiffice.pictures.flags import percent, shares
 from xdiffice.pictures.layers import Layer
 from xdiffice.pictures.observed import Observed
-from xdiffice.results.names import OUTPUT_VARIABLES, Quality
+from xdiffice.results.flags import percent, shares, whole_numbers, words
+from xdiffice.results.names import OUTPUT_VARIABLES, QUALITY, Quality
+from xdiffice.results.outcome import doubt, stopped_by
 
-ENDS = {
-    "tolerance": "converged: the loss fell no further than the tolerance asks for",
-    "max_seconds": "out of time (max_seconds) before it had converged",
-    "max_iterations": "out of iterations (max_iterations) before it had converged",
-    "line_search": "no step lowered the loss any further",
-    "not_finite": "values were no longer finite; the best before is what is shown",
-    "interrupted": "interrupted; the best until then is what is shown",
-}
 MISFIT = (
     "Misfits are fitted minus observed, relative to what was observed: on a real shelf about 1 % "
     "of the velocity and 4 % of the thickness, of which maps should show noise, tracks of "
@@ -76,16 +69,19 @@ def about(
         "extent": "" if shown is None else _extent(shown),
         "projection": _projection(result),
         "date": _date(str(result.attrs.get("history") or "")),
-        "training": ENDS.get(reason, reason),
+        "training": stopped_by(reason),
+        "doubt": doubt(result.attrs) or "",
     }
     return [(name, text) for name, text in rows.items() if text]
 
 
 def quality(result: xr.Dataset) -> list[tuple[str, str, str]]:
     """Return flags that are there, with their shares of the shelf and what they mean."""
+    if QUALITY not in result:
+        return []
     return [
-        (flag.name.lower().replace("_", " "), percent(share), _MEANINGS[flag])
-        for flag, share in shares(result).items()
+        (words(flag), percent(share), _MEANINGS[flag])
+        for flag, share in shares(whole_numbers(result[QUALITY].values)).items()
     ]
 
 
@@ -132,8 +128,8 @@ def _projection(result: xr.Dataset) -> str:
     if found := re.match(r'\s*PROJ(?:CRS|CS)\["([^"]+)"', written):
         return found[1]
     text = [str(attrs.get("grid_mapping_name") or "").replace("_", " ")]
-    for words, keys in _DEFINING.items():
-        text += [f"{words} {float(attrs[key]):g}°" for key in keys if _is_number(attrs.get(key))]
+    for meaning, keys in _DEFINING.items():
+        text += [f"{meaning} {float(attrs[key]):g}°" for key in keys if _is_number(attrs.get(key))]
     return ", ".join(part for part in text if part).replace("-", "−")
 
 

@@ -19,6 +19,7 @@ from xdiffice.observations.units import factor
 from xdiffice.physics.constants import SECONDS_PER_YEAR
 from xdiffice.pictures import flags
 from xdiffice.results.comparison import aligned, relative_error
+from xdiffice.results.flags import whole_numbers
 from xdiffice.results.names import (
     MOTION,
     OUTPUT_VARIABLES,
@@ -248,7 +249,7 @@ def _quality(result: xr.Dataset, title: str) -> Layer:
     """Return flags, each with its share of the shelf, and none of them too small to be seen."""
     _, grid = _read(thinned(result), QUALITY)
     dims = _map_axes(result[QUALITY], result).dims
-    found = flags.whole_numbers(result[QUALITY].transpose(*dims).values)
+    found = whole_numbers(result[QUALITY].transpose(*dims).values)
     step = [_steps(result).get(dim, 1) for dim in dims]
     return Layer(
         title,

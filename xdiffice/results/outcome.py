@@ -9,12 +9,12 @@ from typing import Any
 STRESSES = {"momentum": "the driving stress", "front": "the stress at the front"}
 """What residuals are measured by."""
 _REASONS = {
-    "tolerance": "no further progress",
-    "max_seconds": "time was up",
-    "max_iterations": "iterations were used up",
-    "line_search": "no step made it better",
-    "not_finite": "numbers overflowed; the best before is kept",
-    "interrupted": "by Ctrl-C or SIGTERM; the best so far is kept",
+    "tolerance": "converged: no further progress",
+    "max_seconds": "time was up before it had converged",
+    "max_iterations": "iterations were used up before it had converged",
+    "line_search": "no step lowered the loss any further",
+    "not_finite": "values were no longer finite; the best before is kept",
+    "interrupted": "the best until then is kept",
 }
 UNBALANCED = 0.1  # of the driving stress; fits that have settled leave half of it on real shelves
 _MEANINGS = {
@@ -69,7 +69,7 @@ def stopped_by(reason: str) -> str:
     Examples
     --------
     >>> stopped_by("tolerance")
-    'tolerance (no further progress)'
+    'tolerance (converged: no further progress)'
     """
     return f"{reason} ({_REASONS[reason]})" if reason in _REASONS else reason
 

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.markup import table
-from xdiffice.results.names import QUALITY, QUANTILE, SPREAD, VISCOSITIES, Quality
+from xdiffice.results.flags import percent, shares, whole_numbers, words
+from xdiffice.results.names import QUALITY, QUANTILE, SPREAD, VISCOSITIES
 from xdiffice.results.outcome import doubt, outcome_rows
 
 _NEXT = (
@@ -76,29 +77,10 @@ def overview(result: xr.Dataset) -> Overview:
         levels = ", ".join(f"{100 * level:g} %" for level in np.ravel(result[name]["quantile"]))
         rows.append((name.replace("_", " "), levels))
     if QUALITY in result and result[QUALITY].chunks is None:
-        shares = quality_shares(result[QUALITY].values)
-        rows.append(
-            ("of the shelf", ", ".join(f"{100 * s:.3g} % {name}" for name, s in shares.items()))
-        )
+        found = shares(whole_numbers(result[QUALITY].values)).items()
+        told = ", ".join(f"{percent(share)} {words(flag)}" for flag, share in found)
+        rows.append(("of the shelf", told))
     return Overview((*rows, *outcome_rows(result.attrs)), doubt(result.attrs))
-
-
-def quality_shares(flags: np.ndarray) -> dict[str, float]:
-    """Return the share of every flag that occurs, by name, of the pixels that have a value.
-
-    Examples
-    --------
-    >>> quality_shares(np.array([0, 0, 1, 1, 1, 4]))
-    {'determined': 0.75, 'weakly determined': 0.25}
-    """
-    counts = np.bincount(
-        flags[flags != Quality.OUTSIDE].astype(int).ravel(), minlength=len(Quality)
-    )
-    return {
-        flag.name.lower().replace("_", " "): float(counts[flag] / counts.sum())
-        for flag in Quality
-        if counts[flag]
-    }
 
 
 def _distribution(name: str, array: xr.DataArray) -> list[tuple[str, str]]:
