@@ -38,7 +38,8 @@ def test_what_is_returned_is_labelled_and_adds_up(shelf):
     check = shelf.diffice.forward_check(shelf)
     xr.testing.assert_identical(shelf, before)
     names = ["x_velocity", "y_velocity"]
-    assert set(check) == {*names, *(f"{name}_difference" for name in names)}
+    assert set(check) == {*names, *(f"{name}_difference" for name in names), "rms_difference"}
+    assert list(check.sizes) == [*shelf["x_velocity"].dims]
     squares = [0.0, 0.0]
     for name in names:
         assert check[name].attrs["units"] == shelf[name].attrs["units"]
@@ -53,7 +54,8 @@ def test_what_is_returned_is_labelled_and_adds_up(shelf):
     assert share(check) == pytest.approx((squares[0] / squares[1]) ** 0.5)
     n = check.attrs["n_compared"]
     assert n == int(check["x_velocity_difference"].notnull().sum()) > 0.95 * shelf["x"].size * 60
-    assert check.attrs["rms_difference"] == pytest.approx((squares[0] / n) ** 0.5)
+    assert float(check["rms_difference"]) == pytest.approx((squares[0] / n) ** 0.5)
+    assert check["rms_difference"].attrs["units"] == shelf["x_velocity"].attrs["units"]
 
 
 @pytest.mark.parametrize(("factor", "least"), [(1.1, 0.05), (2.0, 0.3)])

@@ -8,7 +8,7 @@ import xarray as xr
 from small_fits import disc, inverter
 
 from xdiffice import SSAViscosityInverter
-from xdiffice.errors import CoordinateError, ParameterError
+from xdiffice.errors import CoordinateError, ParameterError, PlausibilityWarning
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 from xdiffice.results import evaluate
 
@@ -137,9 +137,29 @@ def test_positions_that_are_missing(fitted):
 
 
 def test_a_place_far_from_the_shelf(fitted):
-    assert fitted.predict({"x": [900.0, 901.0], "y": [900.0]}).viscosity.isnull().all()
+    with pytest.warns(PlausibilityWarning, match="none of the positions is on the shelf"):
+        assert fitted.predict({"x": [900.0, 901.0], "y": [900.0]}).viscosity.isnull().all()
     with pytest.raises(CoordinateError, match="template has no y coordinate"):
         fitted.predict({"x": [0.0]})
+
+
+@pytest.mark.parametrize("chunks", [None, 5])
+def test_metres_without_units_that_are_taken_as_km_are_noticed(fitted, chunks):
+    axis = np.arange(2000.0, 40_000.0, 5000.0)
+    taken = (
+        r"on the shelf \(x -47\.25 to 47\.25 km, y -47\.25 to 47\.25 km\): they are x 2000 to "
+        r"37000 km, y 2000 to 37000 km; 'x' and 'y' without units taken as km, as those of"
+    )
+    with pytest.warns(PlausibilityWarning, match=taken) as caught:
+        fitted.predict({"x": axis, "y": axis}, chunks=chunks)
+    assert [warning.filename for warning in caught] == [__file__]
+    said = {name: xr.DataArray(axis, dims=name, attrs={"units": "m"}) for name in "xy"}
+    inside = fitted.predict(said, chunks=chunks)  # without a warning
+    assert float(inside.viscosity.notnull().mean()) > 0.5
+    wrong = {"x": xr.DataArray(axis, dims="x", attrs={"units": "km"}), "y": axis}
+    with pytest.warns(PlausibilityWarning, match="37000 km; 'y' without units"):
+        fitted.predict(wrong, chunks=chunks)
+    fitted.predict({"x": axis, "y": axis}, extrapolate=True, chunks=chunks)  # it was meant
 
 
 def test_a_prediction_larger_than_a_block(fitted, everywhere, monkeypatch):
@@ -241,6 +261,30 @@ def test_netcdf_there_and_back(fitted, tmp_path):
     result = fitted.predict()
     result.to_netcdf(tmp_path / "viscosity.nc")
     with xr.open_dataset(tmp_path / "viscosity.nc", decode_coords="all") as back:
+        xr.testing.assert_identical(back.load(), result)
+
+
+@pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf", "scipy"])
+@pytest.mark.parametrize("at", ["grid", "point", "blocks"])
+def test_every_writer_takes_it_and_netcdf4_compresses_it(fitted, engine, at, tmp_path):
+    pytest.importorskip("h5netcdf" if engine == "h5netcdf" else "scipy")
+    template = {"x": 1.0, "y": 2.0} if at == "point" else None
+    result = fitted.predict(template, chunks=12 if at == "blocks" else None)
+    result.to_netcdf(tmp_path / "viscosity.nc", engine=engine)
+    with xr.open_dataset(tmp_path / "viscosity.nc", engine=engine) as back:
+        xr.testing.assert_identical(back.load(), result.compute())
+        packed = {bool(back[name].encoding.get("zlib")) for name in result.data_vars}
+        assert packed == {at != "point" and engine != "scipy"}
+        assert [*back.sizes] == [*result.sizes] == ([] if at == "point" else ["y", "x"])
+        back.to_netcdf(tmp_path / "again.nc")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_there_and_back(fitted, zarr_format, tmp_path):
+    pytest.importorskip("zarr")
+    result = fitted.predict()
+    result.to_zarr(tmp_path / "viscosity.zarr", zarr_format=zarr_format, consolidated=False)
+    with xr.open_zarr(tmp_path / "viscosity.zarr", consolidated=False) as back:
         xr.testing.assert_identical(back.load(), result)
 
 

@@ -332,7 +332,7 @@ class DifficeAccessor:
         Returns
         -------
         xarray.Dataset
-            ``exponent``, and ``exponent_interval`` on dim ``bound``.
+            ``exponent``, ``inverse_exponent``, and the interval of each on dim ``bound``.
 
         Raises
         ------

@@ -70,9 +70,10 @@ def forward_check(
     xarray.Dataset
         On the grid of the observed velocity, in its units: ``x_velocity``, ``y_velocity`` as
         modelled, ``x_velocity_difference``, ``y_velocity_difference``, modelled minus observed,
-        NaN where either is missing. Attributes ``relative_difference``,
+        NaN where either is missing, and the number ``rms_difference``, root mean square of the
+        length of the difference. Attributes ``relative_difference``,
         ``x_velocity_relative_difference`` and ``y_velocity_relative_difference`` are L2 norms of
-        the difference over those of what was observed; ``rms_difference`` has the velocity's units.
+        the difference over those of what was observed.
 
     Raises
     ------
@@ -189,19 +190,25 @@ def _labelled(
             shaped = (values / scale).reshape(target.shape)
             variables[variable] = (target.dims, shaped, described | {"long_name": long_name})
     n = int(np.isfinite(variables["x_velocity_difference"][1]).sum())
-    scale = labels.factors["x_velocity"]
+    variables["rms_difference"] = (
+        (),
+        float(np.sqrt(squares[0] / max(n, 1)) / labels.factors["x_velocity"]),
+        {
+            "units": str(labels.attrs["x_velocity"]["units"]),
+            "long_name": "root mean square of modelled minus observed velocity of ice",
+        },
+    )
     attrs = {
         "title": "Velocity of an ice shelf with an inferred viscosity, by finite elements",
         "source": f"xdiffice {__version__}",
         "history": _history(result),
         "relative_difference": _root_of_ratio(*squares),
         **attrs,
-        "rms_difference": float(np.sqrt(squares[0] / max(n, 1)) / scale),
         "n_compared": n,
     }
     if "estimator" in result.attrs:
         attrs["estimator"] = result.attrs["estimator"]
-    return conforming(target.coords.assign(variables), attrs)
+    return conforming(xr.Dataset(variables, target.coords.coords), attrs)
 
 
 def _history(result: xr.Dataset) -> str:

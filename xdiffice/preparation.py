@@ -195,7 +195,9 @@ def make_problems(
     """
     n = len(regions)
     seed = 0 if noisy is None else int(rng.integers(2**62))
-    recorders = [recorder] if n == 1 else [recorder.of_region(k) for k in range(n)]
+    recorders = [recorder]
+    if n > 1:
+        recorders = [recorder.of_region(k, _counts(one.part)) for k, one in enumerate(regions)]
     rngs = [rng] if n == 1 else rng.spawn(n)
 
     def sampled(points: Batch, recipe: Recipe) -> Batch:
@@ -220,6 +222,17 @@ def make_problems(
             zip(regions, recorders, rngs, strict=True)
         )
     ]
+
+
+def _counts(part: Part) -> dict[str, float]:
+    """Return what mean squares of a region count in those of the shelf: points, units squared."""
+    seen, scales = part.observations, part.scales
+    extents = {
+        "velocity": Extent(seen.velocity.x.size, scales.speed),
+        "thickness": Extent(seen.thickness.x.size, scales.thickness),
+        **residual_extents([part])[0],
+    }
+    return {name: extent.points * extent.unit**2 for name, extent in extents.items()}
 
 
 def residual_extents(parts: list[Part]) -> list[dict[str, Extent]]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pyproj
 import pytest
 import xarray as xr
 
 import xdiffice
-from xdiffice import DataValuesError, ParameterError, UnitsError, VariableNotFoundError
+from xdiffice import (
+    DataValuesError,
+    ParameterError,
+    PlausibilityWarning,
+    UnitsError,
+    VariableNotFoundError,
+)
 from xdiffice.results.flow_law import (
     enhancement,
     flow_exponent,
@@ -17,6 +24,7 @@ from xdiffice.results.flow_law import (
 )
 
 YEAR = 31557600.0
+CRS = pyproj.CRS.from_epsg(3031)
 
 
 def glen_ice(n: float = 3.0, noise: float = 0.0, seed: int = 0, shape=(60, 80)) -> xr.Dataset:
@@ -119,6 +127,71 @@ def test_a_region_of_its_own():
     ice = ice.assign(viscosity=softer.assign_attrs(units="Pa s"))
     assert float(flow_exponent(ice, east & (ice["y"] > -1))["exponent"]) == pytest.approx(3)
     assert float(flow_exponent(ice, ~east & (ice["y"] > -1))["exponent"]) == pytest.approx(5)
+
+
+def ice_of_slope(slope: float, noise: float) -> xr.Dataset:
+    """Ice with log stress = const. + slope log strain rate + errors: 1/n may be what no ice has."""
+    ice = glen_ice(noise=noise)
+    errors = ice["viscosity"] / glen_ice()["viscosity"]
+    rate = ice["effective_strain_rate"]
+    mu = 0.5 * 1.5e8 * rate ** (slope - 1) * errors
+    return ice.assign(viscosity=mu.assign_attrs(units="Pa s"))
+
+
+@pytest.mark.parametrize("slope", [0.005, -0.005])
+def test_an_exponent_that_may_be_infinite_is_none_and_has_no_upper_end(slope):
+    with pytest.warns(PlausibilityWarning, match=r"not determine the exponent.*1/n = .*where="):
+        found = flow_exponent(ice_of_slope(slope, 0.1))
+    low, high = found["inverse_exponent_interval"].values
+    assert low < min(slope, 0)
+    assert max(slope, 0) < high < 0.1
+    assert low < float(found["inverse_exponent"]) < high
+    assert np.isnan(found["exponent"])
+    np.testing.assert_allclose(found["exponent_interval"], [1 / high, np.inf])
+
+
+def test_ice_that_hardens_with_the_strain_rate_has_no_exponent():
+    with pytest.warns(PlausibilityWarning, match=r"1/n = -0\.1, 90% interval -0\.1 to -0\.1"):
+        found = flow_exponent(ice_of_slope(-0.1, 0.0))
+    assert np.isnan(found["exponent"])
+    assert np.isnan(found["exponent_interval"]).all()
+    np.testing.assert_allclose(found["inverse_exponent_interval"], -0.1, rtol=1e-6)
+
+
+def test_the_inverse_exponent_is_that_of_the_exponent():
+    found = flow_exponent(glen_ice(noise=0.1))
+    assert float(found["inverse_exponent"] * found["exponent"]) == pytest.approx(1)
+    ends = found["exponent_interval"] * found["inverse_exponent_interval"][::-1].values
+    np.testing.assert_allclose(ends, 1)
+
+
+@pytest.mark.parametrize("decode_coords", [True, "all"])
+def test_the_projection_goes_with_what_is_made_of_a_file(decode_coords, tmp_path):
+    pytest.importorskip("rioxarray")
+    crs = xr.DataArray(0, attrs=CRS.to_cf())
+    ice = glen_ice().drop_vars("truth").assign_coords(crs=crs)
+    for name in ("x_velocity", "y_velocity"):
+        ice[name] = (ice["x"] * 1e-3 + ice["y"] * 1e-3).assign_attrs(
+            units="m yr-1", standard_name=f"land_ice_{name}", grid_mapping="crs"
+        )
+    for axis in "xy":
+        ice[axis].attrs = {"units": "m", "standard_name": f"projection_{axis}_coordinate"}
+    ice.to_netcdf(tmp_path / "ice.nc")
+    with xr.open_dataset(tmp_path / "ice.nc", decode_coords=decode_coords) as read:
+        made = [
+            read.diffice.hardness(),
+            read.diffice.fluidity(),
+            read.diffice.enhancement(260.0),
+            read.diffice.strain_rate()["strain_rate_xy"],
+            read.diffice.effective_strain_rate(),
+        ]
+        for array in made:
+            assert array.rio.crs == CRS
+            assert array.where(array > 0).rio.crs == CRS
+        beside = read.assign({array.name: array for array in made})
+        beside.to_netcdf(tmp_path / "more.nc")
+    with xr.open_dataset(tmp_path / "more.nc", decode_coords="all") as read:
+        assert read["hardness"].rio.crs == read["viscosity"].rio.crs == CRS
 
 
 def test_what_cannot_be_is_said():

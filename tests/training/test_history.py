@@ -1,18 +1,12 @@
-"""What is recorded comes out as columns; the bar shows only where it is wanted."""
+"""What is recorded comes out as columns; progress shows only where it is wanted."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import termios
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from xdiffice.training import history
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
 
@@ -66,41 +60,6 @@ def test_nothing_is_printed_unless_it_is_wanted(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_has_a_bar():
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 200))
-    code = "from test_history import recorded; recorded(progress=True)"
-    here = Path(__file__).parent
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=here, stderr=theirs, stdout=subprocess.PIPE
-    )
-    os.close(theirs)
-    shown = os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert done.stdout == b""
-    assert "10/30" in shown
-    assert "x_momentum=2.0e-01" in shown  # the root of the mean square
-    assert "\r" in shown
-
-
-def test_a_log_has_lines(capsys, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(history.time, "monotonic", lambda: now[0])
-    recorder, budget = Recorder(progress=True, total=30), Budget(None, 30)
-    recorder.record("motion", budget, 0.5, {"thickness": 0.25})
-    for now[0] in (4.0, 9.0, 11.0, 15.0):
-        recorder.advance(5)
-    recorder.record("all", budget, 0.5, {"thickness": 0.01})
-    recorder.close()
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines() == [
-        "xdiffice: motion, iteration 15, 11 s, thickness 5.0e-01",
-        "xdiffice: all, iteration 20, 15 s, thickness 1.0e-01",
-    ]
-    assert "\r" not in err
-
-
 def test_a_log_of_nothing_is_empty(capsys):
     Recorder(progress=True, total=3).close()
     assert capsys.readouterr().err == ""
@@ -138,4 +97,4 @@ def test_rows_of_regions_go_into_the_whole():
     np.testing.assert_array_equal(history.loss, [3.0, 1.0, 2.0])
     np.testing.assert_array_equal(history.front_weight, [np.nan, 1.0, 2.0])
     assert history.attrs["notes"] == "region 1: iteration 0: stalled"
-    assert whole._bar.n == 0  # a bar that is disabled counts nothing
+    assert whole._progress.iteration == 5  # of the first

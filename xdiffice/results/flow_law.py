@@ -6,12 +6,20 @@ labelled arrays on the same coordinates, lazily where it is lazy.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..errors import DataValuesError, InputTypeError, ParameterError, VariableNotFoundError
+from ..errors import (
+    DataValuesError,
+    InputTypeError,
+    ParameterError,
+    PlausibilityWarning,
+    VariableNotFoundError,
+)
+from ..observations.projection import mapping_of
 from ..observations.units import factor, magnitude
 
 # Cuffey & Paterson (2010), The Physics of Glaciers, equation 3.35 and table 3.4.
@@ -233,7 +241,10 @@ def flow_exponent(
     Returns
     -------
     xarray.Dataset
-        ``exponent``, and ``exponent_interval`` on dim ``bound``; attribute ``n_pixels``.
+        ``inverse_exponent``, the slope 1/n that is fitted, ``exponent``, and the interval of each
+        on dim ``bound``: ``inverse_exponent_interval`` and ``exponent_interval``. Where that of 1/n
+        reaches zero ``exponent`` is NaN, and its interval has no upper end (infinity); where it is
+        all below zero that is NaN, too. Attributes ``n_pixels``, ``n_blocks``.
 
     Raises
     ------
@@ -241,64 +252,139 @@ def flow_exponent(
         Too few pixels, or strain rates that do not vary.
     VariableNotFoundError, UnitsError, ParameterError
         As in `hardness`; a degree, a confidence or a number that cannot be.
+
+    Warns
+    -----
+    PlausibilityWarning
+        The region does not determine the exponent.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> strain_rate = 1e-9 * (1.5 + np.sin(np.arange(1600.0))).reshape(40, 40)
+    >>> stress = 1e8 * strain_rate ** (1 / 3)
+    >>> result = xr.Dataset(
+    ...     {
+    ...         "viscosity": (("y", "x"), stress / (2 * strain_rate), {"units": "Pa s"}),
+    ...         "effective_strain_rate": (("y", "x"), strain_rate, {"units": "s-1"}),
+    ...     }
+    ... )
+    >>> print(f"{float(flow_exponent(result)['exponent']):.3f}")
+    3.000
     """
     if not (degree >= 0 and 0 < confidence < 1 and blocks >= FEWEST_BLOCKS):
         raise ParameterError(
             f"degree={degree}, confidence={confidence}, blocks={blocks}: must be at least 0, "
             f"between 0 and 1, and at least {FEWEST_BLOCKS}"
         )
+    strain, stress, at = _logarithms(result, where, viscosity)
+    design = np.stack([strain, *_polynomial(at, degree)], 1)
+    block = _numbered_blocks(design, at, degree, blocks)
+    slope = float(np.linalg.lstsq(design, stress)[0][0])
+    tail = (1 - confidence) / 2
+    slopes = _resampled(design, stress, block, slope, random_state)
+    low, high = np.quantile(slopes, [tail, 1 - tail])
+    if low <= 0:
+        warnings.warn(
+            "the region does not determine the exponent of the flow law: the fit has 1/n = "
+            f"{slope:.3g}, {confidence:.0%} interval {low:.3g} to {high:.3g}; exponent is NaN. "
+            "Choose with where= a region in which the strain rate varies in another way than the "
+            "hardness does",
+            PlausibilityWarning,
+            stacklevel=2,
+        )
+    return _exponents(
+        (slope, float(low), float(high)),
+        f"tau_e = B effective_strain_rate^(1/n), log B a polynomial of degree {degree}",
+        f"{confidence:.0%} interval, from blocks",
+        {"n_pixels": len(design), "n_blocks": int(block.max()) + 1},
+    )
+
+
+def _logarithms(
+    result: xr.Dataset, where: xr.DataArray | None, viscosity: str
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return log strain rate and log stress where both are known, and the positions of these."""
     mu, rate = _fields(result, 1.0, viscosity)
     if where is not None:
         if not isinstance(where, xr.DataArray):
             raise InputTypeError(f"where is a DataArray of bool, not {type(where).__name__}")
         mu = mu.where(where)
     table = xr.Dataset({"mu": mu, "rate": rate})
-    places = [np.broadcast_to(p, mu.shape).ravel() for p in np.indices(mu.shape)]
     known = ((table["mu"] > 0) & (table["rate"] > 0)).values.ravel()
     stress = np.log(2 * (table["mu"] * table["rate"]).values.ravel()[known])
     strain = np.log(table["rate"].values.ravel()[known])
-    at = [_unit(place[known].astype(float)) for place in places]
-    terms = _polynomial(at, degree)
-    if known.sum() < 10 * (len(terms) + 1):
+    places = [np.broadcast_to(p, mu.shape).ravel() for p in np.indices(mu.shape)]
+    return strain, stress, [_unit(place[known].astype(float)) for place in places]
+
+
+def _numbered_blocks(
+    design: np.ndarray, at: list[np.ndarray], degree: int, blocks: int
+) -> np.ndarray:
+    """Return the block of every pixel, numbered without gaps, if the region allows a fit."""
+    strain, terms = design[:, 0], design[:, 1:]
+    least = 10 * design.shape[1]
+    if len(design) < least:
         raise DataValuesError(
-            f"{int(known.sum())} pixels with viscosity and strain rate; at least "
-            f"{10 * (len(terms) + 1)} are needed for a polynomial of degree {degree}"
+            f"{len(design)} pixels with viscosity and strain rate; at least "
+            f"{least} are needed for a polynomial of degree {degree}"
         )
-    rest = strain - np.stack(terms, 1) @ np.linalg.lstsq(np.stack(terms, 1), strain)[0]
-    block = _block(at, blocks)
-    names, block = np.unique(block, return_inverse=True)
+    rest = strain - terms @ np.linalg.lstsq(terms, strain)[0]
+    names, block = np.unique(_block(at, blocks), return_inverse=True)
     if np.sum(rest**2) < 1e-12 * np.sum(strain**2) or len(names) < FEWEST_BLOCKS:
         raise DataValuesError(
             "the strain rate does not vary over the region in another way than a polynomial does; "
             "choose a larger region or a smaller degree"
         )
+    return block
+
+
+def _resampled(
+    design: np.ndarray, stress: np.ndarray, block: np.ndarray, slope: float, random_state: int
+) -> np.ndarray:
+    """Return slopes of blocks that are drawn with replacement."""
+    n = int(block.max()) + 1
     # Normal equations of every block: those of a resample are their sums.
-    design = np.stack([strain, *terms], 1)
-    left = np.zeros((len(names), design.shape[1], design.shape[1]))
-    right = np.zeros((len(names), design.shape[1], 1))
+    left = np.zeros((n, design.shape[1], design.shape[1]))
+    right = np.zeros((n, design.shape[1], 1))
     np.add.at(left, block, design[:, :, None] * design[:, None, :])
     np.add.at(right, block, (design * stress[:, None])[:, :, None])
-    slope = np.linalg.lstsq(design, stress)[0][0]
     draw = np.random.default_rng(random_state).multinomial
-    times = draw(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLED)
+    times = draw(n, np.full(n, 1 / n), size=RESAMPLED)
     sums = (np.tensordot(times, part, 1) for part in (left, right))
     slopes = np.linalg.solve(*sums)[:, 0, 0]
     # Blocks lose a degree of freedom for each number that is fitted to them.
-    wider = np.sqrt(len(names) / max(len(names) - design.shape[1], 1))
-    slopes = slope + wider * (slopes - slope)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(slopes, [tail, 1 - tail])
-    comment = f"tau_e = B effective_strain_rate^(1/n), log B a polynomial of degree {degree}"
+    wider = np.sqrt(n / max(n - design.shape[1], 1))
+    widened: np.ndarray = slope + wider * (slopes - slope)
+    return widened
+
+
+def _exponents(
+    inverse: tuple[float, float, float], law: str, interval: str, attrs: dict[str, int]
+) -> xr.Dataset:
+    """Label 1/n, with the ends of its interval, and n as far as it follows.
+
+    Exponents are positive. 1/n near zero is a large n, which nothing bounds if zero is possible; of
+    an interval that is all below zero no n is left.
+    """
+    slope, low, high = inverse
+    exponent, ends = np.nan, [np.nan, np.nan]
+    if low > 0:
+        exponent, ends = 1 / slope, [1 / high, 1 / low]
+    elif high > 0:
+        ends = [1 / high, np.inf]
     return xr.Dataset(
         {
-            "exponent": ((), 1 / slope, {"units": "1", "comment": comment}),
-            "exponent_interval": (
+            "exponent": ((), exponent, {"units": "1", "comment": law}),
+            "exponent_interval": ("bound", ends, {"units": "1", "comment": interval}),
+            "inverse_exponent": ((), slope, {"units": "1", "comment": f"1/n; {law}"}),
+            "inverse_exponent_interval": (
                 "bound",
-                [1 / high, 1 / low],
-                {"units": "1", "comment": f"{confidence:.0%} interval, from blocks"},
+                [low, high],
+                {"units": "1", "comment": interval},
             ),
         },
-        attrs={"n_pixels": int(known.sum()), "n_blocks": len(names)},
+        attrs=attrs,
     )
 
 
@@ -318,6 +404,10 @@ def _fields(result: xr.Dataset, n: float, viscosity: str) -> tuple[xr.DataArray,
         array = result[name]
         scale = factor(array.attrs.get("units"), si, name)
         fields.append(array.copy(data=magnitude(array) * scale))
+    # xarray's decode_coords="all" has moved it to the encoding, which arithmetic loses.
+    mapping = mapping_of(result[viscosity], result)
+    if mapping is not None:
+        fields[0].attrs["grid_mapping"] = mapping
     return fields[0], fields[1]
 
 

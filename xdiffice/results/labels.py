@@ -32,6 +32,9 @@ REFERENCES = (
 )
 _TITLE = "Viscosity of an ice shelf, inferred from its velocity and thickness"
 
+# Of netCDF-4. Writers of Zarr, and of netCDF-3, leave out what they do not know.
+COMPRESSION = {"zlib": True, "complevel": 4, "shuffle": True}
+
 # CF defines no standard_name for viscosity and strain rate, so those have none. The residual is
 # that of the depth-integrated balance: div(h T) is Pa m over m, hence Pa, as is rho g' h grad(h).
 _RESIDUAL_COMMENT = (
@@ -202,9 +205,11 @@ def label(
         if ancillary:
             variables[name].attrs["ancillary_variables"] = " ".join(ancillary)
     attrs = _dataset_attrs(labels, constants, provenance, title) | dict(outcome)
-    dataset = conforming(target.coords.assign(variables), attrs)
+    # Variables first: dims of a Dataset are in the order in which its variables bring them.
+    dataset = conforming(xr.Dataset(variables, target.coords.coords), attrs)
     for name in variables:
         dataset[name].encoding["_FillValue"] = None if name in _FLAGS else np.nan
+        dataset[name].encoding |= COMPRESSION
     return dataset
 
 

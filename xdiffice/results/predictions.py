@@ -6,6 +6,7 @@ work: within one, positions are evaluated slab by slab, and none outside of the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xdiffice.errors import PlausibilityWarning
 from xdiffice.observations.points import Domain
 from xdiffice.results.evaluate import CHUNK, FittedModel
 from xdiffice.results.names import QUALITY, Quality
@@ -86,9 +88,20 @@ class Predictor:
         -------
         mapping of str to ndarray or dask array
             Arrays of shape (n,); dask arrays of the target's shape where it has chunks.
+
+        Warns
+        -----
+        PlausibilityWarning
+            No position is on the shelf. Of blocks, which are not evaluated here, it is said where
+            none is in the rectangle around the shelf.
         """
         if target.chunks is None:
-            return dict(zip(self.names, self.at(target.x, target.y), strict=True))
+            values = self.at(target.x, target.y)
+            if not self.extrapolate and np.isnan(values[0]).all():
+                self._warn_off_shelf(target)
+            return dict(zip(self.names, values, strict=True))
+        if not (self.extrapolate or self._may_be_on_shelf(target)):
+            self._warn_off_shelf(target)
         import dask
         import dask.array as da
 
@@ -115,6 +128,40 @@ class Predictor:
             name=None,
         )
         return dict(zip(self.names, stacked, strict=True))
+
+    def _may_be_on_shelf(self, target: Target) -> bool:
+        """Tell whether x and y, each for itself, are anywhere within a pixel of the shelf."""
+        beyond = self.domain.spacing
+        pairs = ((target.x_position, self.domain.x), (target.y_position, self.domain.y))
+        return all(
+            bool(((at.values >= own.min() - beyond) & (at.values <= own.max() + beyond)).any())
+            for at, own in pairs
+        )
+
+    def _warn_off_shelf(self, target: Target) -> None:
+        """Say where the shelf is, and where somebody looked for it."""
+        shelf = _extent(self.domain.x, self.domain.y)
+        asked = _extent(target.x_position.values, target.y_position.values)
+        hint = ""
+        if target.taken:
+            names = " and ".join(map(repr, target.taken))
+            unit = next(iter(target.taken.values()))
+            hint = f"; {names} without units taken as {unit}, as those of the fitted velocity"
+        warnings.warn(
+            f"none of the positions is on the shelf ({shelf}): they are {asked}{hint}",
+            PlausibilityWarning,
+            stacklevel=4,
+        )
+
+
+def _extent(x: np.ndarray, y: np.ndarray) -> str:
+    """Write the ranges of positions."""
+    parts = []
+    for name, values in (("x", x), ("y", y)):
+        known = 1e-3 * values[np.isfinite(values)]
+        low, high = (known.min(), known.max()) if known.size else (np.nan, np.nan)
+        parts.append(f"{name} {low:.5g} to {high:.5g} km")
+    return ", ".join(parts)
 
 
 def _block(x: np.ndarray, y: np.ndarray, predictor: Predictor) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -48,6 +48,8 @@ class Target:
     chunks : tuple of tuples of int, or None
         Sizes of the blocks along each of `dims`, in which the output is computed when it is asked
         for; None if it is computed at once.
+    taken : mapping of hashable to str
+        Horizontal coordinates that came without units, and the unit in which they were taken.
     """
 
     x_position: xr.Variable
@@ -57,6 +59,7 @@ class Target:
     coords: xr.Dataset
     grid_mapping: Hashable | None = None
     chunks: tuple[tuple[int, ...], ...] | None = None
+    taken: Mapping[Hashable, str] = field(default_factory=dict)
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -231,6 +234,7 @@ def _target(
             f"the template has no positions: its shape is { {dim: sizes[dim] for dim in dims} }"
         )
     kept, grid_mapping = _kept_coords(coords, names, dims, labels, grid_mapping)
+    unit = _LENGTHS.get(labels.coordinate_factor, f"{labels.coordinate_factor:g} m")
     return Target(
         x_position=x.variable,
         y_position=y.variable,
@@ -238,6 +242,7 @@ def _target(
         dims=dims,
         coords=kept,
         grid_mapping=grid_mapping,
+        taken={name: unit for name in names.values() if "units" not in coords[name].attrs},
     )
 
 
@@ -318,8 +323,8 @@ def _grid_mapping(coords: xr.Dataset, template: Template) -> Hashable | None:
         referring = [template]
     elif isinstance(template, xr.Dataset):
         referring = list(template.data_vars.values())
-    for field in referring:
-        for source in (field.attrs, field.encoding):
+    for array in referring:
+        for source in (array.attrs, array.encoding):
             given: Hashable = source.get("grid_mapping")
             if given in coords.variables:
                 return given

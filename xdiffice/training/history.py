@@ -1,48 +1,62 @@
-"""What happened during a training: one row for every fresh sample, and a progress bar."""
+"""What happened during a training: one row for every fresh sample, and how it is shown."""
 
 from __future__ import annotations
 
-import math
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from xdiffice.training.budget import Budget
+from xdiffice.training.progress import Ratio, Yardstick, progress_of, ratios_of
 
 COLUMNS = ("stage", "iteration", "evaluations", "seconds", "loss")  # before the terms
-LINE_SECONDS = 10.0  # between two lines of a log
 
 
 class Recorder:
-    """Keeps the history and draws the progress bar.
+    """Keeps the history and shows the progress.
 
     Parameters
     ----------
     progress : bool
-        Whether to draw a bar on standard error.
+        Whether to show on standard error how far it is.
     total : int or None
-        Iterations of a full bar; None where only time ends the training.
+        Iterations at the end; None where only time ends the training.
     """
 
     def __init__(self, *, progress: bool, total: int | None):
         self.rows: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self._weights: dict[str, float] = {}
-        self._bar = _progress(total, progress)
+        self._yardsticks: Mapping[str, Yardstick] = {}
+        self._measured: dict[str, Ratio] = {}
+        self._counts: Mapping[str, float] = {}
+        self._path: tuple[tuple[str, int], ...] = ()
+        self._progress = progress_of(total, progress)
 
     def of_member(self, member: int) -> Recorder:
         """Return a recorder for one member, whose rows go into the whole history as well."""
         return _Part(self, "member", member)
 
-    def of_region(self, region: int) -> Recorder:
-        """Return a recorder for one region, whose rows go into the whole history as well."""
-        return _Part(self, "region", region)
+    def of_region(self, region: int, counts: Mapping[str, float] | None = None) -> Recorder:
+        """Return a recorder for one region, whose rows go into the whole history as well.
+
+        ``counts`` tells what mean squares count beside those of other regions when progress is
+        shown: squares of units times numbers of points, by `Ratios`' names.
+        """
+        return _Part(self, "region", region, counts)
+
+    def compare(self, yardsticks: Mapping[str, Yardstick]) -> None:
+        """Say what the misfits are shares of when progress is shown."""
+        self._yardsticks = yardsticks
+
+    def measure(self, squares: Mapping[str, Any], stresses: Mapping[str, Any]) -> None:
+        """Say what is left of the equations on the sample of the next row, and of what."""
+        self._measured = {
+            name: Ratio(float(square), float(stresses[name])) for name, square in squares.items()
+        }
 
     def weigh(self, weights: Any) -> None:
         """Say by what weights the terms of the rows that follow are summed (a named tuple)."""
@@ -54,13 +68,12 @@ class Recorder:
         row: dict[str, Any] = dict(zip(COLUMNS, start, strict=True))
         values = {name: float(value) for name, value in terms.items()}
         self.rows.append(row | values | self._weights)
-        shown = {name: f"{math.sqrt(max(float(v), 0.0)):.1e}" for name, v in terms.items()}
-        self._bar.set_description(stage, refresh=False)
-        self._bar.set_postfix(shown, refresh=False)
+        ratios = ratios_of(values, self._yardsticks, self._measured, self._counts)
+        self._progress.take(self._path, stage, budget, ratios)
 
     def advance(self, iterations: int) -> None:
-        """Move the bar."""
-        self._bar.update(iterations)
+        """Count iterations for the progress that is shown."""
+        self._progress.advance(iterations)
 
     def note(self, text: str) -> None:
         """Keep a sentence about something unusual."""
@@ -71,7 +84,7 @@ class Recorder:
         return {"rows": [*self.rows], "notes": [*self.notes]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on with the rows and notes of an earlier training, the bar with its iterations."""
+        """Go on with the rows and notes of an earlier training, and its iterations."""
         self.rows, self.notes = list(state["rows"]), list(state["notes"])
         if self.rows:
             self.advance(self.rows[-1]["iteration"])
@@ -85,8 +98,8 @@ class Recorder:
         self.notes.append(text)
 
     def close(self) -> None:
-        """End the bar."""
-        self._bar.close()
+        """Show how it ended."""
+        self._progress.close()
 
     def to_dataset(self) -> xr.Dataset:
         """Return the history on the dimension ``sample``.
@@ -115,55 +128,16 @@ class Recorder:
         ]
 
 
-def _progress(total: int | None, progress: bool) -> tqdm | _Lines:
-    """Return a bar for a terminal or a notebook, and lines where the output goes into a file."""
-    shown = sys.stderr is not None and sys.stderr.isatty()
-    if progress and not shown and "ipykernel" not in sys.modules:
-        return _Lines()
-    return tqdm(total=total, disable=not progress, unit="it", desc="xdiffice")
-
-
-class _Lines:
-    """A bar for a log: every now and then a line."""
-
-    def __init__(self) -> None:
-        self._iteration, self._stage = 0, ""
-        self._terms: dict[str, str] = {}
-        self._start = self._last = time.monotonic()
-
-    def update(self, n: int) -> None:
-        """Count iterations."""
-        self._iteration += n
-        if time.monotonic() >= self._last + LINE_SECONDS:
-            self._print()
-
-    def set_description(self, stage: str, *, refresh: bool) -> None:
-        """Take the name of the stage for the next line."""
-        self._stage = stage
-
-    def set_postfix(self, terms: dict[str, str], *, refresh: bool) -> None:
-        """Take the terms for the next line."""
-        self._terms = terms
-
-    def close(self) -> None:
-        """Print where it ended."""
-        if self._iteration:
-            self._print()
-
-    def _print(self) -> None:
-        self._last = time.monotonic()
-        terms = "".join(f", {name} {value}" for name, value in self._terms.items())
-        seconds = self._last - self._start
-        line = f"xdiffice: {self._stage}, iteration {self._iteration}, {seconds:.0f} s{terms}"
-        print(line, file=sys.stderr, flush=True)
-
-
 class _Part(Recorder):
-    """Rows of one member or region; the bar is that of the whole, and moves with the first part."""
+    """Rows of one member or region; iterations that are shown are those of the first part."""
 
-    def __init__(self, whole: Recorder, kind: str, number: int):
+    def __init__(
+        self, whole: Recorder, kind: str, number: int, counts: Mapping[str, float] | None = None
+    ):
         self.rows, self.notes, self._weights = [], [], {}
-        self._whole, self._kind, self._number, self._bar = whole, kind, number, whole._bar
+        self._yardsticks, self._measured, self._counts = {}, {}, counts or {}
+        self._path, self._progress = (*whole._path, (kind, number)), whole._progress
+        self._whole, self._kind, self._number = whole, kind, number
 
     def record(self, stage: str, budget: Budget, loss: float, terms: Mapping[str, Any]) -> None:
         super().record(stage, budget, loss, terms)

@@ -36,6 +36,7 @@ from xdiffice.training.loss import (
 )
 from xdiffice.training.neighbours import shared_out
 from xdiffice.training.objectives import FitAll
+from xdiffice.training.progress import yardsticks
 from xdiffice.training.sampling import (
     Magnitudes,
     SampleSizes,
@@ -135,6 +136,7 @@ class Problem:
         self.points = self.observed = along_curve(points)
         self._noisy = noisy
         self._add_noise(noise_seed)
+        recorder.compare(yardsticks(self.observed, units))
         self.interface: InterfaceBatch | None = None
         self.blended: Callable[[Batch], Batch] | None = None
         self.measured: tuple[dict[str, Any], dict[str, Any]] | None = None
@@ -196,6 +198,7 @@ class Problem:
             # Not before the first steps.
             balance.learn(found.terms, found.stresses, self.of_shelf)
         self.measured = found.squares, found.stresses
+        self.recorder.measure(*self.measured)
         if self.blended is not None:
             batch = shared_out(batch, found.blended_residuals)
             drawn = drawn._replace(batch=batch)
