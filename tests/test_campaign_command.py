@@ -47,6 +47,9 @@ def test_a_campaign_from_the_command_line(tmp_path, capsys):
     assert "computed  one\n" in out
     assert re.search(r"failed    other: FileFormatError: there is no file .*other.nc", out)
     assert err.splitlines()[-1].startswith("xdiffice: failed: other; the others are in ")
+    assert "\r" not in err  # a log has lines
+    assert re.search(r"^campaign: 1 of 2 runs(, 1 failed)?, \d+ s$", err, re.MULTILINE)
+    assert re.search(r"^campaign: 2 of 2 runs, 1 failed, \d+ s$", err, re.MULTILINE)
     disc().to_netcdf(tmp_path / "other.nc")
     assert main(["campaign", str(config), "--quiet"]) == 0
     assert capsys.readouterr().out == ""

@@ -73,6 +73,7 @@ ALLOWED = {
         "results",
         "storage",
         "toml",
+        "training.progress",
     },
     "accessor": DOORS,
     "cli": {"errors", "commands", "versions"},

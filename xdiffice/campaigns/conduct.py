@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from xdiffice.campaigns.runs import runs_of
 from xdiffice.campaigns.work import Job, do
 from xdiffice.errors import CampaignInterruptedError, MissingDependencyError, OutputExistsError
 from xdiffice.inverter import SSAViscosityInverter
+from xdiffice.training.progress import shows_bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,4 +283,32 @@ def _client(client: Client | str | None, local: Mapping[str, Any]) -> Iterator[C
 
 
 def _bar(n_runs: int, progress: bool) -> Any:
+    """Return a bar for a terminal or a notebook, and lines where the output goes into a file."""
+    if progress and not shows_bars():
+        return _Lines(n_runs)
     return tqdm(total=n_runs, disable=not progress, unit="run", desc="campaign")
+
+
+class _Lines:
+    """A bar for a log: a line for every run that has ended."""
+
+    def __init__(self, total: int):
+        self._total, self._done, self._failed = total, 0, 0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def set_postfix(self, *, failed: int, refresh: bool) -> None:
+        self._failed = failed
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+        if n:
+            failed = f", {self._failed} failed" if self._failed else ""
+            seconds = time.monotonic() - self._started
+            line = f"campaign: {self._done} of {self._total} runs{failed}, {seconds:.0f} s"
+            print(line, file=sys.stderr, flush=True)

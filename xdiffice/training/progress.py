@@ -241,8 +241,13 @@ def progress_of(total: int | None, shown: bool) -> Progress:
     """Return a bar for a terminal or a notebook, and lines where the output goes into a file."""
     if not shown:
         return Progress(total)
+    return Bar(total) if shows_bars() else Lines(total)
+
+
+def shows_bars() -> bool:
+    """Tell whether there is somebody who looks on: a terminal, or a notebook."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return Bar(total) if terminal or "ipykernel" in sys.modules else Lines(total)
+    return terminal or "ipykernel" in sys.modules
 
 
 def _percent(share: float) -> str:
