@@ -44,8 +44,8 @@ class DifficeAccessor:
 
     def report(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         variables: Mapping[str, str | None] | None = None,
@@ -95,8 +95,8 @@ class DifficeAccessor:
 
     def fit(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         **params: Any,
@@ -131,8 +131,8 @@ class DifficeAccessor:
 
     def invert(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         **params: Any,
@@ -158,7 +158,7 @@ class DifficeAccessor:
         TypeError, XdifficeError
             As in `fit`.
         """
-        return self.fit(thickness=thickness, mask=mask, front=front, **params).predict()
+        return self.fit(thickness, mask=mask, front=front, **params).predict()
 
     def predict(self, fitted: SSAViscosityInverter, **kwargs: Any) -> xr.Dataset:
         """Predict with a fitted estimator at the positions of this Dataset.
