@@ -76,12 +76,15 @@ def test_fit_hands_on_everything(shelf, stub):
     assert (fitted.data["thickness"], fitted.data["mask"]) == ("T", "M")
     assert fitted.data["front"] == "F"
     assert fitted.data["velocity"] is shelf
+    assert shelf.diffice.fit("T").data["thickness"] == "T"  # as the estimator takes it
 
 
 def test_invert_is_fit_and_predict_in_a_chain(shelf, stub):
     out = shelf.isel(x=slice(3)).diffice.invert(rheology="isotropic")
     assert float(out["viscosity"][0, 0]) == stub.viscosity
     assert out.sizes == {"y": 4, "x": 3}
+    shelf.diffice.invert("T")
+    assert stub.made[1].data["thickness"] == "T"
     assert stub.made[0].predicted == (None, {})
 
 

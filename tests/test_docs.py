@@ -40,6 +40,8 @@ RECIPES = {"yaml"}  # test_packaging.py reads them
 ITERATIONS = 20
 SLOW = {"campaigns.md"}  # fits twelve shelves
 
+MINE = ("my_velocity.nc", "my_thickness.nc")
+
 # What a reader of a page has before the first line, by the name that the page has for it.
 PREPARED = {
     "README.md": (
@@ -49,6 +51,7 @@ PREPARED = {
         "front.nc",
         "antarctic_velocity.nc",
         "BedMachineAntarctica-v3.nc",
+        *MINE,
     ),
     "benchmarks.md": ("LarsenC.nc",),
     "campaigns.md": ("antarctic_velocity.nc", "antarctic_bed.nc", "larsen_b.nc"),
@@ -58,9 +61,11 @@ PREPARED = {
         "antarctic_ice_vel_phase_map_v01.nc",
         "BedMachineAntarctica-v3.nc",
         "BAS_2011_Adelaide_AIR_BM3.csv",
+        *MINE,
     ),
     "large.md": ("larsen_c.nc",),
     "real_data.md": ("antarctic_ice_vel_phase_map_v01.nc", "BedMachineAntarctica-v3.nc"),
+    "start.md": MINE,
 }
 
 
@@ -99,6 +104,8 @@ def files(products, tmp_path_factory) -> Path:
     shelf = xdiffice.assemble(velocity, bed, name="Larsen C")
     for name in ("shelf.nc", "larsen_b.nc", "larsen_c.nc", "LarsenC.nc"):
         shelf.to_netcdf(folder / name)
+    for name, ds in zip(MINE, products.two_files(), strict=True):
+        ds.to_netcdf(folder / name)
     front = ["x_front", "y_front", "x_normal", "y_normal"]
     moving = shelf[["x_velocity", "y_velocity"]].rename(x_velocity="vx", y_velocity="vy")
     for name in moving:

@@ -35,7 +35,7 @@ ALLOWED = {
     "markup": set(),
     "toml": {"errors"},
     "versions": {""},
-    "observations": {"errors", "markup", "physics.constants"},
+    "observations": {"", "errors", "markup", "physics.constants"},
     "physics": {"errors"},
     "model": {"errors", "physics"},
     "training": {"errors", "physics", "model"},

@@ -50,8 +50,8 @@ class DifficeAccessor:
 
     def report(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         variables: Mapping[str, str | None] | None = None,
@@ -101,8 +101,8 @@ class DifficeAccessor:
 
     def fit(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         **params: Any,
@@ -137,8 +137,8 @@ class DifficeAccessor:
 
     def invert(
         self,
-        *,
         thickness: Any = None,
+        *,
         mask: Any = None,
         front: Any = None,
         **params: Any,
@@ -164,7 +164,7 @@ class DifficeAccessor:
         TypeError, XdifficeError
             As in `fit`.
         """
-        return self.fit(thickness=thickness, mask=mask, front=front, **params).predict()
+        return self.fit(thickness, mask=mask, front=front, **params).predict()
 
     def predict(self, fitted: SSAViscosityInverter, **kwargs: Any) -> xr.Dataset:
         """Predict with a fitted estimator at the positions of this Dataset.

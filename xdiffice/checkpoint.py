@@ -10,7 +10,6 @@ import json
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,13 @@ import numpy as np
 import xarray as xr
 
 from xdiffice import __version__
-from xdiffice.errors import CheckpointWarning, FileFormatError, ParameterError, XdifficeError
+from xdiffice.errors import (
+    CheckpointWarning,
+    FileFormatError,
+    ParameterError,
+    XdifficeError,
+    warn,
+)
 from xdiffice.results.writing import check_seal, seal, write_whole
 from xdiffice.training.snapshot import Snapshot
 
@@ -118,7 +123,7 @@ class Checkpoint:
             write_whole(self.path, write)
         except (OSError, RuntimeError) as error:
             trouble = f"no checkpoint was written to {self.path}: {error}; training goes on"
-            warnings.warn(trouble, CheckpointWarning, stacklevel=2)
+            warn(trouble, CheckpointWarning)
             return trouble
         finally:
             self._last = time.monotonic()

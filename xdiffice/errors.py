@@ -6,6 +6,8 @@ keeps working. A message says what was looked for, what was found, and what to d
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 
 
@@ -67,6 +69,26 @@ class CampaignInterruptedError(XdifficeError, RuntimeError):
 
 class PlausibilityWarning(UserWarning):
     """The input can be used, but a number in it looks wrong: often its units."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user that called this package, however deep it was noticed.
+
+    Parameters
+    ----------
+    message : str
+        What is doubtful.
+    category : type of Warning
+        Its class.
+    """
+    # Python 3.12 has skip_file_prefixes for this.
+    package, level = __name__.partition(".")[0], 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 class InvalidDatasetError(XdifficeError, ValueError):

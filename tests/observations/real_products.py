@@ -170,6 +170,27 @@ def measures(path: Path, *, source: bool = True, spacing: float = 450.0) -> Path
     return path
 
 
+def two_files() -> tuple[xr.Dataset, xr.Dataset]:
+    """Somebody's own: velocity on one grid; on another thickness, cut to the shelf, and a mask."""
+    fine, coarse = Raster.of(450.0), Raster.of(500.0)
+    velocity = fine.empty().assign(
+        {
+            name: (("y", "x"), np.where(fine.floating, yearly(values), np.nan), {"units": "m/yr"})
+            for name, values in (("vx", fine.u), ("vy", fine.v))
+        }
+    )
+    kind = np.select([coarse.floating, coarse.ice], [2, 1], 0).astype("i1")
+    flags = {
+        "flag_values": np.array([0, 1, 2], "i1"),
+        "flag_meanings": "ocean grounded_ice floating_ice",
+    }
+    thickness = np.where(coarse.floating, coarse.h, np.nan)
+    bed = coarse.empty().assign(
+        thickness=(("y", "x"), thickness, {"units": "m"}), surface_type=(("y", "x"), kind, flags)
+    )
+    return velocity, bed
+
+
 def multi_year(path: Path) -> Path:
     """NSIDC-0761: zero where there is nothing, a MASK without meanings."""
     one = Raster.of(450.0)

@@ -483,4 +483,4 @@ def test_table_of_thickness_needs_units():
         gather(shelf(), table)
     assert {type(one) for one in caught.value.problems} == {UnitsError}
     assert "'thickness' has no units" in str(caught.value)
-    assert "coordinate 'x' has no units" in str(caught.value)
+    assert "coordinate 'x' of the thickness has no units" in str(caught.value)

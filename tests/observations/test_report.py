@@ -48,9 +48,10 @@ def test_text():
     text = str(report(shelf()))
     assert text.startswith("xdiffice: this Dataset can be inverted\n")
     for part in (
-        "raster y 18 x x 24, 2000 m, x 10 to 56 km, y -20 to 14 km",
+        "raster y 18 × x 24, 2000 m, x 10 to 56 km, y -20 to 14 km",
         "calving front of 40 points",
-        "432 velocities and 432 thicknesses can be used, on 432 pixels",
+        "432 velocities and 432 thicknesses can be used, each counted on its own grid",
+        "on a shelf of 432 pixels of the velocity",
     ):
         assert part in text
     assert "mask" not in text

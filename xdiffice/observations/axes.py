@@ -119,6 +119,7 @@ def find_axes(
     dataset: xr.Dataset,
     units: Mapping[str, str] | None,
     notes: list[str],
+    origin: str = "",
 ) -> Axes:
     """Find the projected coordinates of one variable.
 
@@ -135,6 +136,8 @@ def find_axes(
         Units given by the caller, by name.
     notes : list of str
         Receives what was assumed.
+    origin : str, optional
+        As which argument the Dataset came, where there are several.
 
     Raises
     ------
@@ -161,8 +164,8 @@ def find_axes(
             "dims"
         )
     names = tuple(str(dim) for dim in dims)
-    x_factor, x_units = _length_units(x, x_name, array, dataset, units, notes)
-    y_factor, _ = _length_units(y, y_name, array, dataset, units, notes)
+    x_factor, x_units = _length_units(x, x_name, array, dataset, units, notes, origin)
+    y_factor, _ = _length_units(y, y_name, array, dataset, units, notes, origin)
     if x_factor != y_factor:
         raise CoordinateError(
             f"coordinates {x_name!r} and {y_name!r} have different units; convert one of them"
@@ -323,6 +326,7 @@ def _length_units(
     dataset: xr.Dataset,
     units: Mapping[str, str] | None,
     notes: list[str],
+    origin: str,
 ) -> tuple[float, str]:
     """Return metres per unit of a coordinate, and that unit."""
     written = units_of(coordinate, name, name, units, notes)
@@ -337,8 +341,8 @@ def _length_units(
             reason = f"grid mapping {mapping!r} is a projection in metres"
     if reason is None:
         raise UnitsError(
-            f"coordinate {name!r} has no units; set "
-            f"ds[{name!r}].attrs['units'] = 'm' (or what they are), or pass "
+            f"coordinate {name!r}{f' of the {origin}' if origin else ''} has no units; set "
+            f"{origin or 'ds'}[{name!r}].attrs['units'] = 'm' (or what they are), or pass "
             f"units={{{name!r}: '...'}}"
         )
     notes.append(f"coordinate {name!r} has no units and is taken as metres, since {reason}")

@@ -109,6 +109,30 @@ def calving_front(
     return FrontPoints(at_x[kept], at_y[kept], n_x, n_y)
 
 
+def outline_length(x: np.ndarray, y: np.ndarray, shelf: np.ndarray) -> float:
+    """Return the length of the outline of a shelf, m, smoothed as its front; holes do not count.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (n_x,) and (n_y,)
+        Centres of the pixels, m, rising or falling.
+    shelf : ndarray of bool, shape (n_y, n_x)
+        Floating ice. At the edge of the raster it is cut, which is outline.
+    """
+    from contourpy import contour_generator
+    from scipy.ndimage import binary_fill_holes, gaussian_filter
+
+    rim = round(4 * SMOOTHING)
+    wide = np.pad(binary_fill_holes(shelf), rim).astype(np.float64)
+    step_x, step_y = (float(np.abs(np.median(np.diff(axis)))) for axis in (x, y))
+    lines = contour_generator(
+        step_x * np.arange(wide.shape[1]),
+        step_y * np.arange(wide.shape[0]),
+        gaussian_filter(wide, SMOOTHING),
+    ).lines(0.5)
+    return float(sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in map(np.asarray, lines)))
+
+
 def normals_of_line(
     x: np.ndarray,
     y: np.ndarray,

@@ -12,15 +12,16 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.observations.axes import Grid
-from xdiffice.observations.conventions import conforming
+from xdiffice.observations.conventions import conforming, history_line
 from xdiffice.observations.points import FrontPoints
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Field, Survey
 from xdiffice.observations.variables import ROLES
 
 _STANDARD_NAMES = {
-    "x_velocity": "land_ice_vertical_mean_x_velocity",
-    "y_velocity": "land_ice_vertical_mean_y_velocity",
+    # At which depth, a file without standard names does not say.
+    "x_velocity": "land_ice_x_velocity",
+    "y_velocity": "land_ice_y_velocity",
     "thickness": "land_ice_thickness",
 }
 _KEPT = ("standard_name", "long_name", "comment", "references")
@@ -147,7 +148,9 @@ def _mapping_variable(one: Field) -> tuple[str, xr.Variable] | None:
 def _global_attrs(found: Survey) -> dict[str, str]:
     attrs = {
         "title": "Ice shelf velocity, thickness and calving front",
-        "history": "cut out by xdiffice.assemble",
+        "history": history_line(
+            "cut out by xdiffice.assemble", [one.dataset for one in found.fields.values()]
+        ),
     }
     titles = [found.fields[role].dataset.attrs.get("title") for role in ("x_velocity", "thickness")]
     source = "; ".join(dict.fromkeys(str(title) for title in titles if title))

@@ -5,12 +5,38 @@ Whoever makes one hands it on through `conforming`, so that what ``to_netcdf`` w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import xarray as xr
 
+from xdiffice import __version__
+
 CONVENTIONS = "CF-1.11"
+
+
+def history_line(what: str, sources: Iterable[xr.Dataset] = ()) -> str:
+    """Return a line of history: when, by which version, what, and out of which files.
+
+    Parameters
+    ----------
+    what : str
+        Such as "cut out by xdiffice.assemble".
+    sources : iterable of Dataset
+        What it was made of; those that were not opened from a file have no name.
+    """
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    paths = (_path_of(one) for one in sources)
+    names = dict.fromkeys(PurePath(path).name for path in paths if path)
+    return f"{now} xdiffice {__version__}: {what}" + (f" of {', '.join(names)}" if names else "")
+
+
+def _path_of(dataset: xr.Dataset) -> str:
+    """Return the file that a Dataset was opened from, if only a variable tells."""
+    encodings = [dataset.encoding, *(one.encoding for one in dataset.variables.values())]
+    return next((str(each["source"]) for each in encodings if each.get("source")), "")
 
 
 def conforming(dataset: xr.Dataset, attrs: Mapping[str, Any]) -> xr.Dataset:

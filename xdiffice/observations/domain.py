@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xdiffice.errors import CoordinateError, DataValuesError
+from xdiffice.errors import CoordinateError
 from xdiffice.observations.axes import Grid, point_spacing
 from xdiffice.observations.front import extent_text
-from xdiffice.observations.masks import floating, look_up
+from xdiffice.observations.masks import floating, look_up, no_floating_ice
 from xdiffice.observations.points import Domain, ThicknessPoints, VelocityPoints
 from xdiffice.observations.projection import compare, mapping_of
 from xdiffice.observations.survey import Survey
@@ -55,7 +55,7 @@ def floating_ice(found: Survey) -> FloatingIce | None:
     assert one.grid is not None
     result = floating(one.values, one.array.attrs, one.name, one.units)
     if not result.any():
-        raise DataValuesError(f"mask {one.name!r} has no floating ice")
+        raise no_floating_ice(one.values, one.array.attrs, one.name)
     return FloatingIce(one.grid, result, one.name)
 
 

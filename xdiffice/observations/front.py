@@ -28,8 +28,9 @@ def front_missing(missing: list[str]) -> VariableNotFoundError:
     """Make the error for a front that is not, or not wholly, there."""
     if len(missing) == len(FRONT_ROLES):
         return VariableNotFoundError(
-            "no calving front: without the stress at the front the viscosity is not determined; "
-            f"{HOW_TO_GIVE}"
+            "no calving front: without the stress at the front the viscosity is not determined. A "
+            "mask that tells ice from ocean is enough: xdiffice.assemble(velocity, thickness, "
+            f"mask=...) or ds.diffice.calving_front(mask) find the front. Or {HOW_TO_GIVE}"
         )
     return VariableNotFoundError(
         f"the calving front is incomplete: no variable for {', '.join(missing)}; {HOW_TO_GIVE}"

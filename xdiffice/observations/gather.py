@@ -6,7 +6,6 @@ Dataset are reported together.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from xdiffice.errors import (
     DataValuesError,
     PlausibilityWarning,
     raise_problems,
+    warn,
 )
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.crop import narrow
@@ -121,7 +121,7 @@ def gather(
     raise_problems(found.problems)
     assert observations is not None
     for sentence in found.warnings:
-        warnings.warn(sentence, PlausibilityWarning, stacklevel=2)
+        warn(sentence, PlausibilityWarning)
     return observations
 
 

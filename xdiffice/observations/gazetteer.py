@@ -54,6 +54,8 @@ PLACES: dict[str, tuple[float, float]] = {
     "wilkins": (-2072e3, 633e3),
 }
 
+WITHOUT_NAME = "without name= the largest floating part of the files is taken"
+
 _PROJECTION = {
     "grid_mapping_name": "polar_stereographic",
     "standard_parallel": -71.0,
@@ -99,7 +101,7 @@ def place_of(name: str, mapping: Mapping[str, Any] | None) -> tuple[float, float
         raise CoordinateError(
             f"name={name!r} needs data in Antarctic polar stereographic coordinates (EPSG:3031); "
             f"the velocity's grid mapping has {', '.join(wrong) or 'nothing that says so'}. Give "
-            "seed_point=(x, y) or a bbox"
+            f"seed_point=(x, y) or a bbox; {WITHOUT_NAME}"
         )
     return PLACES[known]
 

@@ -16,7 +16,9 @@ import xarray as xr
 from xdiffice.errors import DataValuesError, ParameterError, UnitsError
 from xdiffice.observations.axes import Grid
 from xdiffice.observations.units import factor
-from xdiffice.observations.values import decode
+from xdiffice.observations.values import count, decode
+
+FLAGS = "flag_meanings"
 
 _FLOATING = re.compile(r"float|shelf", re.IGNORECASE)
 _WATER = re.compile(r"ocean|(^|_)(sea|open_water|water)$", re.IGNORECASE)
@@ -29,7 +31,8 @@ def floating(
     """Tell for each value of a mask whether it is floating ice.
 
     Understood are booleans, flags with ``flag_meanings`` (with ``flag_values`` or
-    ``flag_masks``), and fractions (more than a half is ice). Missing values are not ice.
+    ``flag_masks``), and fractions (more than a half is ice). Missing values are not ice. Flags of
+    booleans count for nothing: comparisons keep the attributes of what is compared.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def floating(
     values = np.asarray(values)
     if values.dtype.kind == "b":
         return values
-    if "flag_meanings" in attrs:
+    if FLAGS in attrs:
         return _by_flags(values, attrs, name)
     numbers = decode(values, attrs, name, boolean=True)
     valid = np.isfinite(numbers)
@@ -89,7 +92,8 @@ def with_meanings(
     mask : DataArray
         It is not changed.
     floating_values, ocean_values : int or iterable of int, or None
-        What floats, and what is water. Without the first the mask keeps its own meanings.
+        What floats, and what is water. Without the first the mask keeps its own meanings. Of
+        booleans the values are 0 and 1.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def with_meanings(
         if values is not None
         for value in np.atleast_1d(np.asarray(values))
     ]
-    result = mask.assign_attrs(
+    numbers = mask.astype(np.int8) if mask.dtype.kind == "b" else mask
+    result = numbers.assign_attrs(
         flag_values=[value for value, _ in pairs],
         flag_meanings=" ".join(meaning for _, meaning in pairs),
     )
@@ -119,10 +124,78 @@ def water(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.ndarray
 
     Parameters are those of `floating`.
     """
-    if "flag_meanings" not in attrs:
+    values = np.asarray(values)
+    if values.dtype.kind == "b":
         return None
-    chosen = [i for i, meaning in enumerate(_meanings(attrs)) if _WATER.search(meaning)]
-    return _flagged(np.asarray(values), attrs, name, chosen) if chosen else None
+    chosen = _water_flags(attrs)
+    return _flagged(values, attrs, name, chosen) if chosen else None
+
+
+def tells_floating(variable: xr.Variable | xr.DataArray) -> bool:
+    """Tell whether a variable has flags of which one means floating ice."""
+    has_flags = FLAGS in variable.attrs and variable.dtype.kind in "iuf"
+    return has_flags and any(map(_means_floating, _meanings(variable.attrs)))
+
+
+def tells_water(variable: xr.Variable | xr.DataArray) -> bool:
+    """Tell whether a variable has flags of which one means water."""
+    return variable.dtype.kind in "iuf" and bool(_water_flags(variable.attrs))
+
+
+def no_floating_ice(
+    values: np.ndarray, attrs: Mapping[str, Any], name: str, where: str = ""
+) -> DataValuesError:
+    """Make the error for a mask of which nothing floats: with the values that it has there."""
+    wanted = ""
+    if FLAGS in attrs and np.asarray(values).dtype.kind != "b" and "flag_values" in attrs:
+        pairs = zip(_numbers(attrs["flag_values"]), _meanings(attrs), strict=False)
+        floats = [f"{value:g}" for value, meaning in pairs if _means_floating(meaning)]
+        wanted = f": no pixel has the value {' or '.join(floats)}" if floats else ""
+    return DataValuesError(
+        f"mask {name!r} has no floating ice{where}{wanted}; its values are {values_text(values)}"
+    )
+
+
+def floating_text(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> str:
+    """Say what of a mask counts as floating ice."""
+    if np.asarray(values).dtype.kind == "b":
+        return f"mask {name!r} is true"
+    if FLAGS not in attrs:
+        return f"mask {name!r} is above one half"
+    chosen = [meaning for meaning in _meanings(attrs) if _means_floating(meaning)]
+    return f"mask {name!r} is {' or '.join(dict.fromkeys(chosen)) or 'ice'}"
+
+
+def water_text(attrs: Mapping[str, Any], name: str) -> str:
+    """Say which flags of a mask count as water."""
+    meanings = _meanings(attrs)
+    return (
+        f"mask {name!r} is {' or '.join(dict.fromkeys(meanings[i] for i in _water_flags(attrs)))}"
+    )
+
+
+def values_text(values: np.ndarray) -> str:
+    """Return the values of a mask with how many pixels have each, not too many of them."""
+    known = np.ravel(values)
+    missing = 0
+    if known.dtype.kind == "f":
+        missing = int(np.isnan(known).sum())
+        known = known[np.isfinite(known)]
+    found, numbers = np.unique(known, return_counts=True)
+    shown = [
+        f"{value if isinstance(value, bool) else format(value, 'g')} "
+        f"({count(int(number), 'pixel')})"
+        for value, number in zip(found[:8].tolist(), numbers[:8], strict=True)
+    ]
+    shown += ["..."] if found.size > 8 else []
+    shown += [f"missing ({count(missing, 'pixel')})"] if missing else []
+    return ", ".join(shown) or "none"
+
+
+def _water_flags(attrs: Mapping[str, Any]) -> list[int]:
+    if FLAGS not in attrs:
+        return []
+    return [i for i, meaning in enumerate(_meanings(attrs)) if _WATER.search(meaning)]
 
 
 def _by_flags(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.ndarray:
@@ -140,7 +213,7 @@ def _by_flags(values: np.ndarray, attrs: Mapping[str, Any], name: str) -> np.nda
 
 
 def _meanings(attrs: Mapping[str, Any]) -> list[str]:
-    return str(attrs["flag_meanings"]).replace(",", " ").split()
+    return str(attrs[FLAGS]).replace(",", " ").split()
 
 
 def _flagged(
@@ -202,19 +275,56 @@ def look_up(mask: np.ndarray, grid: Grid, x: np.ndarray, y: np.ndarray) -> np.nd
         Positions, m.
     """
     if grid.kind == "raster":
-        row, in_y = _nearest(grid.y, y)
-        column, in_x = _nearest(grid.x, x)
-        return mask[row, column] & in_y & in_x
+        row, column, inside = pixel_of(grid, x, y)
+        found: np.ndarray = mask[row, column] & inside
+        return found
     from scipy.spatial import cKDTree
 
     grid_x, grid_y = (np.ravel(values) for values in grid.points())
     known = np.isfinite(grid_x) & np.isfinite(grid_y)
     tree = cKDTree(np.column_stack([grid_x[known], grid_y[known]]))
     distance, index = tree.query(np.column_stack([x, y]), distance_upper_bound=grid.spacing)
-    inside = np.isfinite(distance)
+    close = np.isfinite(distance)
     result = np.zeros(len(x), dtype=bool)
-    result[inside] = np.ravel(mask)[known][index[inside]]
+    result[close] = np.ravel(mask)[known][index[close]]
     return result
+
+
+def pixel_of(grid: Grid, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row and column of the nearest pixel of a raster, and whether positions lie on it.
+
+    Parameters
+    ----------
+    grid : Grid
+        A raster.
+    x, y : ndarray
+        Positions, m.
+    """
+    row, in_y = _nearest(grid.y, y)
+    column, in_x = _nearest(grid.x, x)
+    return row, column, in_y & in_x
+
+
+def nearest_value(
+    values: np.ndarray, grid: Grid, x: np.ndarray, y: np.ndarray, reach: float
+) -> np.ndarray:
+    """Return the value of the nearest pixel of a raster, False farther than `reach` from it.
+
+    Parameters
+    ----------
+    values : ndarray of bool
+        On `grid`.
+    grid : Grid
+        A raster.
+    x, y : ndarray
+        Positions, m.
+    reach : float
+        How far around the raster its rim is taken, m.
+    """
+    row, column, _ = pixel_of(grid, x, y)
+    near = (np.abs(grid.y[row] - y) <= reach) & (np.abs(grid.x[column] - x) <= reach)
+    found: np.ndarray = values[row, column] & near
+    return found
 
 
 def _nearest(axis: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

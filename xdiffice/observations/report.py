@@ -16,11 +16,14 @@ import xarray as xr
 from xdiffice.errors import XdifficeError
 from xdiffice.markup import table
 from xdiffice.observations.axes import point_spacing
+from xdiffice.observations.calving import outline_length
+from xdiffice.observations.domain import FloatingIce, floating_ice
 from xdiffice.observations.gather import observations_from
-from xdiffice.observations.points import Observations
+from xdiffice.observations.lookup import Lookup
+from xdiffice.observations.points import Domain, Observations
 from xdiffice.observations.products import product_of
 from xdiffice.observations.survey import Field, Survey, load, search_shelf
-from xdiffice.observations.variables import FRONT_ROLES, SHELF_ROLES, Explicit
+from xdiffice.observations.variables import FRONT_ROLES, MASK_ROLES, SHELF_ROLES, Explicit
 from xdiffice.physics.constants import SECONDS_PER_YEAR, PhysicalConstants
 
 _HEAD = ("role", "variable", "units", "grid", "gaps")
@@ -44,7 +47,7 @@ class VariableReport:
     extent : tuple of float or None
         Smallest and largest x, smallest and largest y, m.
     missing : float or None
-        Share of missing values, 0 to 1.
+        Share of missing values, 0 to 1; on floating ice where there is a mask of it.
     """
 
     role: str
@@ -72,7 +75,9 @@ class Report:
     numbers : dict
         ``zero_velocities`` (pixels with both components exactly zero), ``speed_m_per_year`` and
         ``thickness_m`` (minimum, median, maximum), ``front_points``, ``front_length_m``,
-        ``velocity_points``, ``thickness_points``, ``domain_points``; absent where unknown.
+        ``front_share`` (of the outline of the shelf, 0 to 1, where a mask shows that),
+        ``velocity_points``, ``thickness_points``, ``domain_points``, ``domain_grid`` (whose pixels
+        these are, ``"mask"`` or ``"velocity"``); absent where unknown.
     notes : tuple of str
         Choices made and doubts.
     problems : tuple of str
@@ -197,8 +202,9 @@ def report(
         observations = observations_from(found)
     except Exception as error:  # a report of what is wrong must not itself go wrong
         found.problem(XdifficeError(f"the Dataset cannot be read: {type(error).__name__}: {error}"))
+    ice = _ice(found)
     return Report(
-        tuple(_variable(role, found.fields.get(role)) for role in SHELF_ROLES),
+        tuple(_variable(role, found.fields.get(role), ice) for role in SHELF_ROLES),
         _numbers(found, observations),
         tuple(dict.fromkeys(found.notes)),
         tuple(str(problem) for problem in found.problems),
@@ -211,13 +217,32 @@ def _product(dataset: Any) -> str | None:
     return None if product is None else product.name
 
 
-def _variable(role: str, one: Field | None) -> VariableReport:
+def _ice(found: Survey) -> FloatingIce | None:
+    """Return the floating ice, on which gaps are counted; None where no mask tells."""
+    try:
+        ice = floating_ice(found)
+    except XdifficeError:  # that has been told
+        return None
+    if ice is not None:
+        found.note(f"gaps are counted on the floating ice of mask {ice.name!r}")
+    return ice
+
+
+def _missing(one: Field, ice: FloatingIce | None) -> float | None:
+    """Return the share of missing values; of what is not a mask, on floating ice."""
+    values = one.values
+    if values is None or not values.size or values.dtype.kind not in "biuf":
+        return None
+    if ice is not None and one.role not in MASK_ROLES and one.grid is not None:
+        on_ice = ice.at(*(np.ravel(axis) for axis in one.grid.points()))
+        values = np.ravel(values)[on_ice]
+    return float(np.isnan(values).mean()) if values.size else None
+
+
+def _variable(role: str, one: Field | None, ice: FloatingIce | None) -> VariableReport:
     if one is None:
         return VariableReport(role)
     array = one.squeezed if one.squeezed is not None else one.array
-    missing = None
-    if one.values is not None and one.values.size and one.values.dtype.kind == "f":
-        missing = float(np.isnan(one.values).mean())
     return VariableReport(
         role=role,
         name=one.name,
@@ -226,7 +251,7 @@ def _variable(role: str, one: Field | None) -> VariableReport:
         dims={str(dim): int(size) for dim, size in array.sizes.items()},
         spacing=None if one.grid is None else one.grid.spacing,
         extent=None if one.grid is None or not _has_positions(one) else one.grid.extent,
-        missing=missing,
+        missing=_missing(one, ice),
     )
 
 
@@ -259,8 +284,22 @@ def _numbers(found: Survey, observations: Observations | None) -> dict[str, Any]
     if observations is not None:
         numbers["velocity_points"] = int(observations.velocity.x.size)
         numbers["thickness_points"] = int(observations.thickness.x.size)
-        numbers["domain_points"] = int(observations.domain.x.size)
+        domain = observations.domain
+        numbers["domain_points"] = int(domain.x.size)
+        numbers["domain_grid"] = "mask" if "mask" in found.fields else "velocity"
+        if "mask" in found.fields and "front_length_m" in numbers:
+            numbers["front_share"] = _front_share(numbers["front_length_m"], domain)
     return {key: value for key, value in numbers.items() if value is not None}
+
+
+def _front_share(length: float, domain: Domain) -> float | None:
+    """Return the share of a shelf's outline that is front; None where its pixels are no raster."""
+    raster = Lookup.of(domain.x, domain.y, domain.spacing)
+    if raster is None:
+        return None
+    x, y = (domain.spacing * np.arange(size) for size in raster.known.shape[::-1])
+    outline = outline_length(x, y, raster.known)
+    return min(1.0, length / outline) if outline > 0 else None
 
 
 def front_length(x: np.ndarray, y: np.ndarray, spacing: float) -> float | None:
@@ -309,7 +348,7 @@ def _cells(one: VariableReport) -> tuple[str, str, str, str, str]:
     """Return one row of the table."""
     if one.name is None:
         return one.role, "not found", "", "", ""
-    grid = " x ".join(f"{dim} {size}" for dim, size in (one.dims or {}).items())
+    grid = " × ".join(f"{dim} {size}" for dim, size in (one.dims or {}).items())
     if one.grid is not None:
         grid = f"{one.grid} {grid}"
     if one.spacing is not None and np.isfinite(one.spacing):
@@ -318,7 +357,8 @@ def _cells(one: VariableReport) -> tuple[str, str, str, str, str]:
         x_min, x_max, y_min, y_max = (value / 1e3 for value in one.extent)
         grid += f", x {x_min:.6g} to {x_max:.6g} km, y {y_min:.6g} to {y_max:.6g} km"
     gaps = "" if one.missing is None else f"{100 * one.missing:.3g} %"
-    return one.role, one.name, one.units or "no units", grid, gaps
+    without = "" if one.role in MASK_ROLES else "no units"  # flags have none
+    return one.role, one.name, one.units or without, grid, gaps
 
 
 def _sentences(numbers: Mapping[str, Any]) -> list[str]:
@@ -340,10 +380,13 @@ def _sentences(numbers: Mapping[str, Any]) -> list[str]:
     if "front_points" in numbers:
         length = numbers.get("front_length_m")
         about = "" if length is None else f", about {length / 1e3:.4g} km long"
+        if "front_share" in numbers:
+            about += f", {numbers['front_share']:.0%} of the shelf's outline"
         sentences.append(f"calving front of {numbers['front_points']} points{about}")
     if "domain_points" in numbers:
         sentences.append(
             f"{numbers['velocity_points']} velocities and {numbers['thickness_points']} "
-            f"thicknesses can be used, on {numbers['domain_points']} pixels of shelf"
+            "thicknesses can be used, each counted on its own grid, on a shelf of "
+            f"{numbers['domain_points']} pixels of the {numbers['domain_grid']}"
         )
     return sentences

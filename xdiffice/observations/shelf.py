@@ -6,7 +6,6 @@ as it is.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -21,22 +20,21 @@ from xdiffice.errors import (
     PlausibilityWarning,
     VariableNotFoundError,
     raise_problems,
+    warn,
 )
 from xdiffice.observations.cf import shelf_dataset
-from xdiffice.observations.coast import Shelf, front_of
+from xdiffice.observations.coast import MARGIN, Shelf, front_of, give_meanings
+from xdiffice.observations.coverage import check_coverage
 from xdiffice.observations.crop import EVERYWHERE, Box, box_of_shelf, connected_with, crop
 from xdiffice.observations.domain import compare_projections
-from xdiffice.observations.gazetteer import place_of
-from xdiffice.observations.masks import floating, with_meanings
+from xdiffice.observations.gazetteer import WITHOUT_NAME, place_of
+from xdiffice.observations.masks import floating, floating_text, no_floating_ice
 from xdiffice.observations.opening import opened
 from xdiffice.observations.outline import Outline
 from xdiffice.observations.projection import mapping_of
 from xdiffice.observations.survey import Field, Survey, load, search
 from xdiffice.observations.values import count
 from xdiffice.observations.variables import FRONT_ROLES, ROLES, Explicit
-
-MARGIN = 10
-"""Pixels around a shelf that are read with it: the ocean in front of it tells where it ends."""
 
 
 def assemble(
@@ -55,7 +53,10 @@ def assemble(
     variables: Explicit | None = None,
     units: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """Cut one ice shelf out of files of a continent, and find its calving front.
+    """Cut one ice shelf out of files of a continent, or of one shelf, and find its calving front.
+
+    Neither `name` nor `seed_point`, `bbox` or `geometry` is needed: without them the largest
+    connected part of the floating ice in the files is the shelf.
 
     Nothing is reprojected or interpolated: every variable stays on its own grid. Of dask-backed
     Datasets only the blocks that the shelf touches are read.
@@ -84,7 +85,9 @@ def assemble(
         Calving front, instead of the one found: ``x_front``, ``y_front``, and ``x_normal``,
         ``y_normal``, which are computed where they are not given.
     floating_values, ocean_values : int or iterable of int, optional
-        What floats and what is water in a mask without ``flag_meanings``.
+        What floats and what is water in a mask without ``flag_meanings``. Where a mask does not
+        tell the ocean, it is where a mask of all ice has none, or where the thickness is zero;
+        missing thickness tells nothing.
     connected : bool, default True
         Keep the largest connected part of the floating ice in `bbox` or `geometry` only.
     variables, units : mapping, optional
@@ -96,7 +99,8 @@ def assemble(
         In memory. ``x_velocity``, ``y_velocity`` on ``(y, x)``; ``thickness`` on the same, on
         ``(y_h, x_h)``, or on ``point``; errors where there are any; ``floating_ice`` (0 or 1);
         ``x_front``, ``y_front``, ``x_normal``, ``y_normal`` on ``front``. Coordinates in m,
-        values and units as in the files. Attribute ``comment`` tells what was decided.
+        values and units as in the files. Attribute ``comment`` tells what was decided: what floats,
+        what is ocean, how many pixels the shelf has and how long its front is.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def assemble(
     Warns
     -----
     PlausibilityWarning
-        If `bbox` cuts the shelf.
+        If `bbox` cuts the shelf, more than a quarter of the shelf has no data, or more than four
+        fifths of its outline are calving front.
     """
     places = {"bbox": bbox, "geometry": geometry, "seed_point": seed_point, "name": name}
     given = [key for key, value in places.items() if value is not None]
@@ -127,12 +132,10 @@ def assemble(
     ice = opened(mask, notes, may_be_name=True)
     found = search(data, thick, ice, front, variables, units, roles=tuple(ROLES))
     found.notes[:0] = notes
-    if "mask" in found.fields:
-        mask_field = found.fields["mask"]
-        mask_field.array = with_meanings(mask_field.array, floating_values, ocean_values)
+    give_meanings(found, floating_values, ocean_values)
     with found.collect():
         compare_projections(found)
-    if "mask" not in found.fields and (seed or name or len(_front_given(found)) < 2):
+    if "mask" in found.absent and (seed or name or len(_front_given(found)) < 2):
         found.problem(_no_mask())
     raise_problems(found.problems)
     if name is not None:
@@ -141,15 +144,27 @@ def assemble(
     if "mask" in found.fields:
         margin = MARGIN * _spacing(found.fields["mask"])
     if seed is not None:
-        box = box_of_shelf(found.fields["mask"], seed).wider(margin)
+        box = _around(found.fields["mask"], seed, name).wider(margin)
         margin = 0.0
     crop(found, box, margin)
     load(found)
     raise_problems(found.problems)
     shelf = _shelf(found, box, outline, seed, connected)
+    if "mask" in found.fields:
+        check_coverage(found, shelf)
     points = front_of(found, shelf)
     shelf = shelf.within(box)
     return shelf_dataset(found, shelf.grid, shelf.floating, points)
+
+
+def _around(mask: Field, seed: tuple[float, float], name: str | None) -> Box:
+    """Return the rectangle around the shelf at a point, which may be that of a name."""
+    try:
+        return box_of_shelf(mask, seed)
+    except (CoordinateError, DataValuesError) as error:
+        if name is None:
+            raise
+        raise type(error)(f"{error} (that is where {name!r} is; {WITHOUT_NAME})") from error
 
 
 def _numbers(values: Any, name: str, number: int) -> Any:
@@ -217,8 +232,11 @@ def _shelf(
     wanted = ice & box.contains(x, y)
     if outline is not None:
         wanted &= outline.contains(x, y)
+    here = "" if box == EVERYWHERE else f" in {box}"
+    if not ice.any():
+        raise no_floating_ice(mask.values, mask.array.attrs, mask.name, here)
     if not wanted.any():
-        raise DataValuesError(f"mask {mask.name!r} has no floating ice in {box}")
+        raise DataValuesError(f"mask {mask.name!r} has no floating ice{here}")
     if seed is not None:
         shelf = connected_with(wanted, mask.grid.x, mask.grid.y, seed, mask.name)
     elif connected:
@@ -233,6 +251,11 @@ def _shelf(
             )
     else:
         shelf = wanted
+    area = shelf.sum() * abs(np.diff(mask.grid.x[:2]).sum() * np.diff(mask.grid.y[:2]).sum()) / 1e6
+    found.note(
+        f"floating ice is where {floating_text(mask.values, mask.array.attrs, mask.name)}; the "
+        f"shelf has {count(int(shelf.sum()), 'pixel')}, {area:.4g} km2"
+    )
     beyond = int((binary_dilation(shelf) & ice & ~wanted).sum())
     if beyond and seed is None and outline is None:
         sentence = (
@@ -240,7 +263,7 @@ def _shelf(
             "The cut counts as a wall; seed_point= would take all of the shelf"
         )
         found.note(sentence)
-        warnings.warn(sentence, PlausibilityWarning, stacklevel=3)
+        warn(sentence, PlausibilityWarning)
     return Shelf(mask.grid, shelf)
 
 
@@ -256,5 +279,8 @@ def _where_velocity_is(found: Survey, box: Box, outline: Outline | None) -> Shel
     if outline is not None:
         valid &= outline.contains(x, y)
     if not valid.any():
-        raise DataValuesError(f"{u.name!r} has no values in {box}")
+        raise DataValuesError(
+            f"{u.name!r} has no values" + ("" if box == EVERYWHERE else f" in {box}")
+        )
+    found.note(f"the shelf is where {u.name!r} is, {count(int(valid.sum()), 'pixel')}")
     return Shelf(u.grid, valid)

@@ -104,7 +104,8 @@ class Field:
 class Survey:
     """Fields by role, roles that nothing plays, and what was noticed.
 
-    Problems are to be raised, warnings to be warned of, notes to be told.
+    Problems are to be raised, warnings to be warned of, notes to be told. Where there are several
+    Datasets, ``origins`` has the argument as which each came, by its id.
     """
 
     fields: dict[str, Field] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class Survey:
     problems: list[XdifficeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    origins: dict[int, str] = field(default_factory=dict)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -186,6 +188,15 @@ def search(
     sources = _sources(result, dataset, thickness, mask, front, variables)
     if sources is None:
         return result
+    if _swapped(sources, variables):
+        result.problem(
+            InputTypeError(
+                "the first Dataset has a thickness and no velocity, the second a velocity and no "
+                "thickness: were they swapped? The velocity comes first"
+            )
+        )
+        return result
+    required = [*required, *_needed(mask, variables)]
     with result.collect():
         _check_units_keys(sources, units)
     for role in roles:
@@ -196,7 +207,7 @@ def search(
                 result.fields[role] = Field(role, name, data, data[name])
             elif role in required:
                 raise not_found(sources[role], role)
-            else:
+            elif role != "mask" or mask is None or variables.get("mask", "") is None:
                 result.absent.append(role)
     _drop_single_velocity_error(result)
     for one in result.fields.values():
@@ -232,6 +243,9 @@ def _sources(
         elif value is not None:
             with result.collect():
                 given[argument] = _as_dataset(value, argument, variables)
+    if given:
+        arrived = {"velocity": dataset, **given}
+        result.origins = {id(one): name for name, one in reversed(arrived.items())}
     base = [dataset, *([given["thickness"]] if "thickness" in given else [])]
     sources = {role: [dataset] for role in ROLES}
     sources["thickness"] = sources["thickness_error"] = base[-1:]
@@ -240,6 +254,27 @@ def _sources(
     for role in FRONT_ROLES:
         sources[role] = [given["front"]] if "front" in given else base
     return sources
+
+
+def _swapped(sources: dict[str, list[xr.Dataset]], variables: Explicit) -> bool:
+    """Tell whether velocity and thickness came in each other's place."""
+    velocity, thickness = sources["x_velocity"][0], sources["thickness"][0]
+    if velocity is thickness:
+        return False
+    try:
+        moves, thick = (
+            [find([one], role, variables) is not None for one in (velocity, thickness)]
+            for role in ("x_velocity", "thickness")
+        )
+    except XdifficeError:
+        return False
+    return moves == [False, True] and thick == [True, False]
+
+
+def _needed(mask: Source, variables: Explicit) -> list[str]:
+    """Return the role of a mask that was given: it must not be left out silently."""
+    given = isinstance(mask, xr.Dataset) or hasattr(mask, "columns")
+    return ["mask"] if given and "mask" not in variables else []
 
 
 def _as_dataset(value: Source, argument: str, variables: dict[str, str | None]) -> xr.Dataset:
@@ -360,7 +395,8 @@ def _describe(result: Survey, one: Field, units: Mapping[str, str] | None) -> No
             if parent is not None and parent.squeezed is not None:
                 one.squeezed = _like_parent(one, parent)
         else:
-            one.axes = find_axes(one.array, one.dataset, units, result.notes)
+            origin = result.origins.get(id(one.dataset), "")
+            one.axes = find_axes(one.array, one.dataset, units, result.notes, origin)
             one.squeezed = squeeze(one.array, one.axes.dims)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from xdiffice.errors import AmbiguousVariableError, ParameterError, VariableNotFoundError
+from xdiffice.observations.masks import tells_floating
 
 Explicit = Mapping[str, str | None]
 
@@ -107,7 +108,8 @@ ROLES: dict[str, Role] = {
         si="1",
         standard_name=r"floating_ice_(shelf|sheet)_area_fraction",
         name=r"mask|ice_?mask|(ice_?)?shelf_?mask|floating(_?ice)?(_?mask)?|sftflf",
-        hint="standard_name 'floating_ice_shelf_area_fraction', or a name such as 'mask'",
+        hint="standard_name 'floating_ice_shelf_area_fraction', a name such as 'mask', or "
+        "flag_meanings of which one is floating ice",
     ),
     "land_ice": Role(
         meaning="mask of all ice, grounded or floating",
@@ -164,6 +166,8 @@ def find(
 ) -> tuple[xr.Dataset, str] | None:
     """Find the variable of one role: by explicit name, by CF standard name, by name.
 
+    A mask that none of these finds is the one variable whose flags tell what floats.
+
     Parameters
     ----------
     datasets : sequence of Dataset
@@ -198,15 +202,30 @@ def find(
         )
     for dataset in datasets:
         candidates = _candidates(dataset, role, variables or {})
-        if len(candidates) > 1:
-            shown = ", ".join(map(repr, candidates))
-            raise AmbiguousVariableError(
-                f"{len(candidates)} variables could be the {ROLES[role].meaning}: {shown}; "
-                f"choose one with variables={{{role!r}: {candidates[0]!r}}}"
-            )
         if candidates:
-            return dataset, candidates[0]
+            return dataset, _the_one(candidates, role)
+    for dataset in datasets if role == "mask" else ():
+        flagged = [str(name) for name, one in dataset.data_vars.items() if tells_floating(one)]
+        if flagged:
+            return dataset, _the_one(flagged, role)
     return None
+
+
+def _the_one(candidates: Sequence[str], role: str) -> str:
+    """Return the only candidate.
+
+    Raises
+    ------
+    AmbiguousVariableError
+        If there are several.
+    """
+    if len(candidates) > 1:
+        shown = ", ".join(map(repr, candidates))
+        raise AmbiguousVariableError(
+            f"{len(candidates)} variables could be the {ROLES[role].meaning}: {shown}; "
+            f"choose one with variables={{{role!r}: {candidates[0]!r}}}"
+        )
+    return candidates[0]
 
 
 def not_found(datasets: Sequence[xr.Dataset], role: str) -> VariableNotFoundError:
@@ -216,6 +235,7 @@ def not_found(datasets: Sequence[xr.Dataset], role: str) -> VariableNotFoundErro
         f"found: {_names(datasets)}. Pass variables={{{role!r}: '<name>'}}"
     )
     if role == "thickness":
+        message += ", or thickness=<Dataset> where it is in another one"
         heights = [name for data in datasets for name in data.variables if _is_bare_h(name)]
         if heights:
             message += (
