@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xdiffice.checkpoint import Checkpoint, termination_as_interruption
 from xdiffice.choices import Choices
-from xdiffice.errors import ParameterError
+from xdiffice.errors import ParameterError, warn
 from xdiffice.inversion import Inversion
 from xdiffice.markup import table
 from xdiffice.model.precision import Precision
@@ -337,10 +336,10 @@ class SSAViscosityInverter(BaseEstimator):
         self._labels, self._domain = observations.labels, observations.domain
         self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
         if sentence := doubt(outcome(self)):
-            warnings.warn(sentence, ConvergenceWarning, stacklevel=2)
+            warn(sentence, ConvergenceWarning)
         if self.stop_reason_ == "interrupted":
             kept = f"the training was interrupted after {self.n_iter_} iterations; the best is kept"
-            warnings.warn(kept, ConvergenceWarning, stacklevel=2)
+            warn(kept, ConvergenceWarning)
         return self
 
     def predict(

@@ -6,7 +6,6 @@ labelled arrays on the same coordinates, lazily where it is lazy.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ..errors import (
     ParameterError,
     PlausibilityWarning,
     VariableNotFoundError,
+    warn,
 )
 from ..observations.projection import mapping_of
 from ..observations.units import factor, magnitude
@@ -285,13 +285,12 @@ def flow_exponent(
     slopes = _resampled(design, stress, block, slope, random_state)
     low, high = np.quantile(slopes, [tail, 1 - tail])
     if low <= 0:
-        warnings.warn(
+        warn(
             "the region does not determine the exponent of the flow law: the fit has 1/n = "
             f"{slope:.3g}, {confidence:.0%} interval {low:.3g} to {high:.3g}; exponent is NaN. "
             "Choose with where= a region in which the strain rate varies in another way than the "
             "hardness does",
             PlausibilityWarning,
-            stacklevel=2,
         )
     return _exponents(
         (slope, float(low), float(high)),

@@ -6,7 +6,6 @@ work: within one, positions are evaluated slab by slab, and none outside of the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xdiffice.errors import PlausibilityWarning
+from xdiffice.errors import PlausibilityWarning, warn
 from xdiffice.observations.points import Domain
 from xdiffice.results.evaluate import CHUNK, FittedModel
 from xdiffice.results.names import QUALITY, Quality
@@ -147,10 +146,9 @@ class Predictor:
             names = " and ".join(map(repr, target.taken))
             unit = next(iter(target.taken.values()))
             hint = f"; {names} without units taken as {unit}, as those of the fitted velocity"
-        warnings.warn(
+        warn(
             f"none of the positions is on the shelf ({shelf}): they are {asked}{hint}",
             PlausibilityWarning,
-            stacklevel=4,
         )
 
 
