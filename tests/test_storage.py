@@ -241,7 +241,7 @@ def test_a_prediction_is_no_estimator_and_a_place_must_be_there(fitted, tmp_path
     result.to_netcdf(tmp_path / "result.nc")
     result.to_zarr(tmp_path / "result.zarr", consolidated=False)
     for name in ("result.nc", "result.zarr"):
-        with pytest.raises(FileFormatError, match=r"is a prediction: open it with xarray.open_d"):
+        with pytest.raises(FileFormatError, match=r"a prediction is opened with xarray.open_d"):
             xdiffice.load(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"there is no directory .*nowhere"):
         fitted.save(tmp_path / "nowhere" / "model.nc")

@@ -31,7 +31,6 @@ from xdiffice.physics.scales import Affine, Scales
 from xdiffice.preparation import make_model
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.names import Quality
-from xdiffice.results.overview import is_result
 from xdiffice.results.writing import check_seal, seal, write_whole
 
 if TYPE_CHECKING:
@@ -89,24 +88,8 @@ def load(path: Any, *, rheology: Rheology | None = None) -> SSAViscosityInverter
     path = Path(path)
     if not path.exists():
         raise FileFormatError(f"no such file: {path}")
-    _check_no_result(path)
     with _zarr_tree(path) if path.is_dir() else _netcdf_tree(path) as tree:
         return from_tree(tree, str(path), rheology=rheology)
-
-
-def _check_no_result(path: Path) -> None:
-    """Tell who takes a prediction for an estimator what each of the two is for."""
-    try:
-        store: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {}
-        with xr.open_dataset(path, decode_cf=False, **store) as found:
-            result = is_result(found)
-    except Exception:  # whatever it is, it is no result
-        return
-    if result:
-        raise FileFormatError(
-            f"{path} is a prediction: open it with xarray.open_dataset. load reads what "
-            "SSAViscosityInverter.save wrote, from which predict makes others"
-        )
 
 
 def to_tree(estimator: SSAViscosityInverter) -> xr.DataTree:
@@ -333,7 +316,7 @@ def _check_format(attrs: Mapping[Any, Any], origin: Any) -> None:
     if attrs.get("format") != FORMAT:
         raise FileFormatError(
             f"{origin} is no fitted inverter: its attribute 'format' is {attrs.get('format')!r}, "
-            f"not {FORMAT!r}"
+            f"not {FORMAT!r}; a prediction is opened with xarray.open_dataset or open_zarr"
         )
     found = attrs.get("format_version")
     found = int(found) if isinstance(found, np.integer) else found

@@ -128,7 +128,8 @@ def check_seal(path: Path) -> None:
         end = file.read()
     if not end.startswith(SEAL.partition(b"%")[0]):
         raise FileFormatError(
-            f"{path} does not end in a checksum: it was truncated, or not saved by xdiffice"
+            f"{path} does not end in a checksum: it was truncated, or not saved by xdiffice as an "
+            "inverter or a checkpoint; a prediction is opened with xarray.open_dataset"
         )
     if end != SEAL % digest.hexdigest().encode():
         raise FileFormatError(f"{path} is damaged: its checksum is not that of its contents")
