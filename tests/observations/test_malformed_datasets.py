@@ -470,6 +470,22 @@ def test_kilometres_that_are_said_to_be_metres_warn(factor, extent):
         gather(ds)
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["axis", "standard_name", "units", "grid_mapping", "coordinates", "flag_meanings", "long_name"],
+)
+@pytest.mark.parametrize("value", [[1, 2], 0, 3.5, None, "x"], ids=str)
+def test_attributes_of_any_type_are_at_most_a_problem(key, value):
+    for name in ("x", "y", "x_velocity", "thickness", "x_front"):
+        ds = shelf()
+        attrs = {**ds[name].attrs, key: value}
+        if name in ds.coords:
+            ds = ds.assign_coords({name: (name, ds[name].values, attrs)})
+        else:
+            ds[name].attrs = attrs
+        assert report(ds).problems is not None  # it raises nothing
+
+
 def test_normals_that_mostly_point_inward_warn():
     ds = shelf()
     ds = changed(ds, "x_normal", np.where(np.arange(40) < 30, -1.0, 1.0))

@@ -293,7 +293,7 @@ def _is_plain(name: str, axis: str) -> bool:
 def _is_geographic(name: str, array: xr.DataArray, dataset: xr.Dataset) -> bool:
     attrs = (array.coords[name] if name in array.coords else dataset[name]).attrs
     return (
-        attrs.get("standard_name") in {"latitude", "longitude"}
+        str(attrs.get("standard_name")) in {"latitude", "longitude"}
         or str(attrs.get("units", "")).lower().startswith("degree")
         or bool(_GEOGRAPHIC.fullmatch(name))
     )

@@ -240,7 +240,7 @@ def _map_axes(array: xr.DataArray, result: xr.Dataset) -> Axes:
 
 def _is_scalar_axis(name: Hashable, coordinate: xr.DataArray) -> bool:
     """Tell whether this is x or y of a single row or column."""
-    marks = (coordinate.attrs.get("axis"), coordinate.attrs.get("standard_name"), str(name))
+    marks = [str(coordinate.attrs.get(key)) for key in ("axis", "standard_name")] + [str(name)]
     known = {"X", "Y", "projection_x_coordinate", "projection_y_coordinate", "x", "y"}
     return coordinate.ndim == 0 and not known.isdisjoint(marks)
 
