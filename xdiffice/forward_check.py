@@ -15,6 +15,8 @@ from scipy.spatial import cKDTree
 
 from xdiffice import __version__
 from xdiffice.errors import CoordinateError, VariableNotFoundError
+from xdiffice.forward.observed import ObservedShelf
+from xdiffice.forward.solve import solve_shelf
 from xdiffice.observations.axes import find_axes, load_grid
 from xdiffice.observations.conventions import conforming
 from xdiffice.observations.gather import gather
@@ -94,9 +96,6 @@ def forward_check(
     >>> check.attrs["relative_difference"] < 0.01
     True
     """
-    from xdiffice.synthetic.forward import solve_shelf
-    from xdiffice.synthetic.observed import ObservedShelf
-
     observations = gather(
         dataset, thickness, mask=mask, front=front, variables=variables, units=units
     )
