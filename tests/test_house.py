@@ -54,7 +54,7 @@ ALLOWED = {
         "training",
     },
     "subdomains": {"errors", "observations", "physics", "results", "training"},
-    "first_viscosity": {"observations", "physics", "results", "training"},
+    "first_viscosity": {"forward", "observations", "physics", "results", "training"},
     "nondimensional": {"errors", "observations", "physics", "training"},
     "super_observations": {"training"},
     "choices": set(),

@@ -11,10 +11,11 @@ import math
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from xdiffice.forward.lattice_elements import Elements
 from xdiffice.observations.points import FrontPoints
 from xdiffice.observations.regions import Partition
 from xdiffice.results.evaluate import FittedModel, Orders
-from xdiffice.training.equilibrium import Elements, Motion, equilibrium
+from xdiffice.training.equilibrium import Motion, equilibrium
 from xdiffice.training.shelf import LogarithmAt
 
 NODES_OF_A_REGION = 2500

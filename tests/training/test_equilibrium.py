@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xdiffice.forward.lattice_elements import Elements
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Anisotropic, Glen, Isotropic
 from xdiffice.training import equilibrium as module
-from xdiffice.training.equilibrium import CONVERGED, CORNERS, Elements, Motion, equilibrium
+from xdiffice.training.equilibrium import CONVERGED, Motion, equilibrium
 
 RATE = 0.8
 
@@ -49,15 +50,10 @@ def stretching(x, y) -> tuple[Motion, np.ndarray]:
     return motion, np.log(h / (4 * (2 * u_x + b)))
 
 
-def nodes(elements: Elements) -> tuple[np.ndarray, np.ndarray]:
-    x, y = elements._basis.mesh.p
-    return x, y
-
-
 def found_and_true(elements: Elements, shelf, rheology=None) -> tuple[np.ndarray, np.ndarray]:
     motion, _ = shelf(*elements.points)
     found = equilibrium(elements, motion, rheology or Isotropic())
-    return found, shelf(*nodes(elements))[1]
+    return found, shelf(*elements.nodes)[1]
 
 
 def test_an_even_slab_has_its_viscosity_at_once():
@@ -140,7 +136,7 @@ def test_faster_ice_is_softer_and_nothing_else():
 def test_noise_is_smoothed_where_it_is_known():
     elements = square(24)
     motion, _ = spreading(*elements.points)
-    _, true = spreading(*nodes(elements))
+    _, true = spreading(*elements.nodes)
     rng = np.random.default_rng(0)
 
     def noisy(jet):
@@ -165,9 +161,9 @@ def test_ice_that_is_said_to_move_against_the_sea_is_not_taken_for_water():
         for jet in (motion.u, motion.v)
     )
     found = equilibrium(elements, Motion(u, v, motion.h, 0.02), Isotropic())
-    away = found - spreading(*nodes(elements))[1]
+    away = found - spreading(*elements.nodes)[1]
     assert np.abs(away).max() < np.log(30)
-    far = np.hypot(nodes(elements)[0] - 1, nodes(elements)[1]) > 0.5
+    far = np.hypot(elements.nodes[0] - 1, elements.nodes[1]) > 0.5
     assert np.sqrt(np.mean(away[far] ** 2)) < 0.1
 
 
@@ -183,32 +179,6 @@ def test_less_ice_than_none_is_thin_ice():
     thin = found(np.where(hole, 0.001, motion.h))
     assert 0 < np.abs(nowhere - thin).max() < 1e-3  # thickness counts by what it is elsewhere
     assert np.isfinite(found(-motion.h)).all()
-
-
-def test_the_sea_pushes_at_the_front_only_and_not_in_its_corners():
-    n = 12
-    elements = square(n, sea_to_the_right(n))
-    x, y = nodes(elements)
-    rim = np.maximum(np.abs(x), np.abs(y)) > 1 - 1e-9
-    freed = np.zeros(x.size, bool)
-    freed[elements.free] = True
-    assert freed[~rim].all()
-    assert (x[freed & rim] == 1).all()
-    # From each end: the node of the wall next to the front, then that in the corner.
-    assert (CORNERS, (freed & rim).sum()) == (2, n + 1 - 2)
-
-
-def test_a_field_goes_on_beyond_the_shelf():
-    cells = np.ones((6, 6), bool)
-    cells[2:4, 2:4] = False  # an ice rise: its four sides are walls, one node lies within
-    cells[:, 5] = False
-    elements = square(6, (np.zeros(0), np.zeros(0)), cells)
-    assert elements.n_nodes == 7 * 6 - 1
-    values = elements.filled(np.arange(elements.n_nodes, dtype=float))
-    assert values.shape == (7, 7)
-    np.testing.assert_array_equal(values[:, 6], values[:, 5])
-    assert values[3, 3] in values[[2, 3, 3, 4], [3, 2, 4, 3]]
-    assert (elements.free.size) == (5 * 4 - 9)  # inside, without the rise and its walls
 
 
 def test_a_shelf_that_is_held_everywhere_has_one_viscosity():

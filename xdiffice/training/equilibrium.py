@@ -8,23 +8,20 @@ thousands of steps; a factorisation knows it at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from scipy.ndimage import distance_transform_edt
 from scipy.sparse.linalg import splu
 
+from xdiffice.forward.lattice_elements import Elements
 from xdiffice.model.precision import double_precision
 from xdiffice.physics.jets import Jet
 from xdiffice.physics.rheology import Rheology
 from xdiffice.physics.ssa import resistive_stress
 
-NEAR_FRONT = 1.5  # cells, from a node to the front that it stands for
-CORNERS = 2  # nodes next to where walls begin, that are held as well: the stress is singular there
 MOST_STEPS = 12
 CONVERGED = 0.03  # root mean square of the last change of the logarithm
 LARGEST_CHANGE = 1.0  # of the logarithm at a node, in one step
@@ -54,123 +51,6 @@ class Motion:
     v: Jet
     h: np.ndarray
     velocity_error: float
-
-
-class Elements:
-    """Square bilinear elements that cover a shelf.
-
-    Parameters
-    ----------
-    x, y : ndarray, shapes (n_x,) and (n_y,)
-        Corners of the cells, ascending.
-    cells : ndarray of bool, shape (n_y - 1, n_x - 1)
-        Cells that belong to the shelf.
-    front : tuple of ndarray, shapes (m,)
-        x and y of points of the calving front. Nodes at the rim which are next to one of them are
-        free: there the sea pushes. All others at the rim are held by what lies behind.
-    """
-
-    def __init__(
-        self, x: np.ndarray, y: np.ndarray, cells: np.ndarray, front: tuple[np.ndarray, np.ndarray]
-    ):
-        from scipy.spatial import cKDTree
-        from skfem import Basis, ElementQuad1, MeshQuad
-
-        row, column = np.nonzero(cells)
-        corner = row * x.size + column
-        corners = np.stack([corner, corner + 1, corner + x.size + 1, corner + x.size])
-        used, numbered = np.unique(corners, return_inverse=True)
-        self.shape, self.side = (y.size, x.size), float(x[1] - x[0])
-        self.used = used
-        places = np.stack([x[used % x.size], y[used // x.size]])
-        mesh = MeshQuad(places, numbered.reshape(corners.shape))
-        self._basis = Basis(mesh, ElementQuad1(), intorder=2)
-        held = np.zeros(used.size, bool)
-        held[mesh.boundary_nodes()] = True
-        if front[0].size:
-            distance, _ = cKDTree(np.column_stack(front)).query(places.T)
-            held &= distance > NEAR_FRONT * self.side
-            edges = mesh.facets[:, mesh.boundary_facets()]
-            for _ in range(CORNERS):
-                held[edges[:, held[edges].any(axis=0)]] = True
-        self._held = np.flatnonzero(held)
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes."""
-        return self._basis.N
-
-    @cached_property
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of the quadrature points, shapes (n_elements, n_points)."""
-        x, y = np.asarray(self._basis.global_coordinates())
-        return x, y
-
-    @cached_property
-    def free(self) -> np.ndarray:
-        """Nodes at which forces are to be in balance."""
-        return np.setdiff1d(np.arange(self.n_nodes), self._held)
-
-    def at_points(self, nodal: np.ndarray) -> np.ndarray:
-        """Values at the quadrature points of a field that is given at the nodes."""
-        local = nodal[self._basis.element_dofs]
-        return sum(local[i][:, None] * self._shape[i] for i in range(4))
-
-    def gradient(self, nodal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ∂x and ∂y, at the quadrature points, of a field that is given at the nodes."""
-        local = nodal[self._basis.element_dofs][..., None]
-        return (
-            sum(value * slope[0] for value, slope in zip(local, self._slopes, strict=True)),
-            sum(value * slope[1] for value, slope in zip(local, self._slopes, strict=True)),
-        )
-
-    def filled(self, nodal: np.ndarray) -> np.ndarray:
-        """Return a field on all corners of the lattice; off the shelf, that of the nearest node."""
-        known = np.zeros(self.shape, bool)
-        known.ravel()[self.used] = True
-        values = np.zeros(self.shape)
-        values.ravel()[self.used] = nodal
-        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-        return values[tuple(nearest)]
-
-    def vector(self, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
-        """∫ f · ∇φ for the shape function φ of every node."""
-        parts = [((f_x * gx + f_y * gy) * self._area).sum(-1) for gx, gy in self._slopes]
-        numbers = self._basis.element_dofs.ravel()
-        return np.bincount(numbers, np.concatenate(parts), self.n_nodes)
-
-    def stiffness(self, weight: np.ndarray) -> scipy.sparse.csr_matrix:
-        """∫ w ∇φ · ∇ψ for all pairs of nodes."""
-        slopes, area = self._slopes, weight * self._area
-        return self._matrix(
-            lambda i, j: ((slopes[i][0] * slopes[j][0] + slopes[i][1] * slopes[j][1]) * area).sum(
-                -1
-            )
-        )
-
-    def divergence(self, f_x: np.ndarray, f_y: np.ndarray) -> scipy.sparse.csr_matrix:
-        """∫ ψ f · ∇φ for all pairs of nodes, φ by rows and ψ by columns."""
-        along = [(f_x * gx + f_y * gy) * self._area for gx, gy in self._slopes]
-        return self._matrix(lambda i, j: (along[i] * self._shape[j]).sum(-1))
-
-    @cached_property
-    def _shape(self) -> list[np.ndarray]:
-        return [np.broadcast_to(np.asarray(phi), self._area.shape) for (phi,) in self._basis.basis]
-
-    @cached_property
-    def _slopes(self) -> list[np.ndarray]:
-        return [np.asarray(phi.grad) for (phi,) in self._basis.basis]
-
-    @property
-    def _area(self) -> np.ndarray:
-        return self._basis.dx
-
-    def _matrix(self, entry) -> scipy.sparse.csr_matrix:
-        numbers = self._basis.element_dofs
-        pairs = [(i, j) for i in range(4) for j in range(4)]
-        values = np.concatenate([entry(i, j) for i, j in pairs])
-        rows, columns = (np.concatenate([numbers[p[k]] for p in pairs]) for k in (0, 1))
-        return scipy.sparse.csr_matrix((values, (rows, columns)), (self.n_nodes, self.n_nodes))
 
 
 def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.ndarray:
@@ -203,15 +83,16 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
     ndarray, shape (elements.n_nodes,)
         One value for all where nothing is free to move, or the equations cannot be solved.
     """
-    area = elements._area
+    area = elements.area
     # What noise has made of thin ice may be less than none, and would be no elastic sheet.
     h = np.maximum(motion.h, THINNEST * np.sqrt(np.average(motion.h**2, weights=area)))
     pressure = 0.5 * h**2
     free, n = elements.free, elements.n_nodes
     both = np.concatenate([free, n + free])
-    smooth = elements.stiffness(np.ones_like(h))
     typical = _mean_square(motion, area)
     weight = typical * (elements.side / SHARPEST) ** 2 + (motion.velocity_error / STEEPEST) ** 2
+    smooth = weight * elements.stiffness(np.ones_like(h))
+    penalty = smooth + 1e-9 * scipy.sparse.eye(n)
     floor = (STRESS_ERROR * 2 * np.average(pressure, weights=area)) ** 2 / typical
     log = np.full(n, np.log(np.average(h, weights=area) / (8 * np.sqrt(typical))))
     if not free.size:
@@ -228,17 +109,17 @@ def equilibrium(elements: Elements, motion: Motion, rheology: Rheology) -> np.nd
         gravity = (-pressure, 0.0, 0.0, -pressure)
         net = [s + g for s, g in zip(stress, gravity, strict=True)]
         forces = np.concatenate([elements.vector(*net[:2]), elements.vector(*net[2:])])[both]
-        change = scipy.sparse.vstack(
-            [elements.divergence(*slope[:2]), elements.divergence(*slope[2:])]
-        ).tocsr()[both]
+        along_x, along_y = (elements.divergence(*s)[free] for s in (slope[:2], slope[2:]))
         sheet = elements.stiffness(strength)[free][:, free]
         system = scipy.sparse.bmat(
             [
-                [scipy.sparse.block_diag([sheet, sheet]), -change],
-                [change.T, weight * smooth + 1e-9 * scipy.sparse.eye(n)],
-            ]
-        ).tocsc()
-        right = np.concatenate([forces, -weight * (smooth @ log)])
+                [sheet, None, -along_x],
+                [None, sheet, -along_y],
+                [along_x.T, along_y.T, penalty],
+            ],
+            format="csc",
+        )
+        right = np.concatenate([forces, -(smooth @ log)])
         # Symmetric but for signs, with definite blocks: no pivoting needed.
         try:
             factors = splu(
