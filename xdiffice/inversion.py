@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xdiffice.adjoint import Adjoint, Noise
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
@@ -36,6 +37,9 @@ from xdiffice.training.shelf import LogarithmAt, Meeting, Shelf
 from xdiffice.training.snapshot import Keeper
 from xdiffice.uncertainty.members import Chance
 
+ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
+SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
+
 
 class Inversion:
     """What an estimator makes of one shelf before anything is trained.
@@ -54,6 +58,11 @@ class Inversion:
     ----------
     choices : Choices
         Sizes of networks and samples.
+    noise, misfit_of_modelled : float or None
+        After the training: noise of the velocity, and what a forward model with the viscosity
+        misses it by, as shares of the velocity; None where they are not known.
+    notes : tuple of str
+        What a user should know of the way.
 
     Raises
     ------
@@ -98,6 +107,9 @@ class Inversion:
                 f"{estimator.n_members}; set n_members back, or set warm_start=False"
             )
         self._region_scales = tuple(part.scales for part in self._parts)
+        self.notes: tuple[str, ...] = ()
+        self.noise: float | None = None
+        self.misfit_of_modelled: float | None = None
 
     def train(
         self,
@@ -124,6 +136,11 @@ class Inversion:
         FittedModel, and why the training ended
         """
         motion_error = velocity_error(self._shelf, self._model, self._partition.n)
+        adjoint = self._adjoint(recorder)
+        if adjoint is not None and budget.max_seconds is not None:
+            budget.reserved = min(
+                ADJOINT_SHARE * budget.max_seconds, SECONDS_OF_A_TRIANGLE * adjoint.n_triangles
+            )
 
         def first(thetas: np.ndarray) -> LogarithmAt:
             return first_viscosity(
@@ -136,8 +153,45 @@ class Inversion:
                 budget,
                 self._start,
                 keeper,
+                None if adjoint is None else lambda found: adjoint.explained(self._fitted(found)),
             )
-        return self._fitted(thetas), stop_reason
+        fitted = self._fitted(thetas)
+        budget.reserved = 0.0
+        if adjoint is None or stop_reason == "interrupted":
+            return fitted, stop_reason
+        self.noise = adjoint.noise
+        if adjoint.explained(fitted):
+            self.misfit_of_modelled = adjoint.modelled(fitted)
+            return fitted, stop_reason
+
+        def report(step: int, objective: float, misfit: float) -> None:
+            recorder.record("adjoint", budget, objective, {"modelled_velocity": misfit**2})
+
+        try:
+            fitted, self.misfit_of_modelled = adjoint.corrected(
+                fitted, int(self._estimator.adjoint_steps), lambda: budget.seconds_left, rng, report
+            )
+        except KeyboardInterrupt:
+            stop_reason = "interrupted"
+        return fitted, stop_reason
+
+    def _adjoint(self, recorder: Recorder) -> Adjoint | None:
+        """Make the last stage; None where there is none, or nothing holds the shelf."""
+        if not int(self._estimator.adjoint_steps):
+            return None
+        velocity, shelf = self._observations.velocity, self._shelf
+        errors = (
+            np.full(velocity.x.size, shelf.scatter[name] * getattr(shelf.scales, name).scale)
+            if given is None
+            else given
+            for name, given in (("u", velocity.u_error), ("v", velocity.v_error))
+        )
+        try:
+            return Adjoint(self._observations, shelf.scales, Noise(*errors))
+        except ParameterError as error:
+            self.notes = (f"the viscosity is that of the networks alone: {error}",)
+            recorder.note(self.notes[0])
+            return None
 
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""

@@ -88,6 +88,10 @@ class SSAViscosityInverter(BaseEstimator):
         there are regions, over forty, which are a quarter as long.
     random_state : int, numpy.random.RandomState or None
         Seed of initial parameters and samples.
+    adjoint_steps : int
+        Gauss-Newton steps of the last stage on each of two meshes, at most. It corrects viscosity
+        and thickness until a forward model with them moves the ice as observed, within the noise
+        (control method: MacAyeal 1993, doi 10.3189/S0022143000017744). With 0 there is none.
     warm_start : bool
         Whether `fit` starts from the fit before, of the same shelf at another time: with its
         regions, scales and sizes of networks, and without the first stages of the training.
@@ -197,6 +201,7 @@ class SSAViscosityInverter(BaseEstimator):
         max_iterations: int | None = None,
         tolerance: float = 0.02,
         random_state: Any = 0,
+        adjoint_steps: int = 12,
         warm_start: bool = False,
         progress: bool = True,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -233,6 +238,7 @@ class SSAViscosityInverter(BaseEstimator):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.random_state = random_state
+        self.adjoint_steps = adjoint_steps
         self.warm_start = warm_start
         self.progress = progress
         self.checkpoint = checkpoint
@@ -329,10 +335,15 @@ class SSAViscosityInverter(BaseEstimator):
         error = strain_rate_error(fitted, observations, self.misfit_)
         self.model_: FittedModel = replace(fitted, strain_rate_error=error)
         self.scales_ = fitted.scales
-        unbalanced = imbalance(self.model_, observations)
-        self.residual_ = relative_residuals(self.model_, observations, unbalanced)
+        # Finite elements balance forces over a triangle, not at a point.
+        networks = replace(self.model_, correction=None)
+        unbalanced = imbalance(networks, observations)
+        self.residual_ = relative_residuals(networks, observations, unbalanced)
+        if inversion.misfit_of_modelled is not None:
+            self.residual_["velocity"] = inversion.misfit_of_modelled
+        self.noise_ = {} if inversion.noise is None else {"velocity": inversion.noise}
         self.jump_ = jumps(self.model_, observations)
-        self.notes_ = observations.notes
+        self.notes_ = observations.notes + inversion.notes
         self._labels, self._domain = observations.labels, observations.domain
         self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
         if sentence := doubt(outcome(self)):

@@ -101,6 +101,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         _seed,
         "must be None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState",
     ),
+    "adjoint_steps": _whole(0),
     "warm_start": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
     "progress": (lambda value: isinstance(value, bool | np.bool_), "must be True or False"),
     "checkpoint": _or_none(

@@ -22,6 +22,8 @@ import xarray as xr
 from xdiffice import __version__
 from xdiffice.choices import Choices
 from xdiffice.errors import FileFormatError, ParameterError, XdifficeError
+from xdiffice.model.correction import Correction
+from xdiffice.model.splines import SplineLattice
 from xdiffice.observations.points import Domain, Labels
 from xdiffice.observations.regions import Partition
 from xdiffice.parameters import check_parameters
@@ -37,14 +39,14 @@ if TYPE_CHECKING:
     from xdiffice.inverter import SSAViscosityInverter
 
 FORMAT = "xdiffice fitted inverter"
-FORMAT_VERSION = 2  # 1 had no members and no conditions of pixels
+FORMAT_VERSION = 3  # 1 had no members and no conditions of pixels, 2 no correction
 MOST_BYTES = 4 * 2**30
 """Of all arrays together; more is not read: a small file can claim any size."""
 
 AXES = ("x", "y", "u", "v", "h")
 SHIPPED = {type(one).__name__: type(one) for one in RHEOLOGIES.values()}
 PARTITION, SEEDED_OUTSIDE = {"kind": "partition"}, {"kind": "RandomState"}
-REPORTED = ("n_iter_", "stop_reason_", "misfit_", "residual_", "jump_", "notes_")
+REPORTED = ("n_iter_", "stop_reason_", "misfit_", "residual_", "noise_", "jump_", "notes_")
 
 
 def save(estimator: SSAViscosityInverter, path: Any) -> None:
@@ -155,6 +157,12 @@ def to_tree(estimator: SSAViscosityInverter) -> xr.DataTree:
         "history": history,
         "template": template,
     }
+    if fitted.correction is not None:
+        lattice = fitted.correction.lattice
+        groups["correction"] = xr.Dataset(
+            {"coefficients": (("member", "field", "spline"), fitted.correction.coefficients)},
+            attrs=dataclasses.asdict(lattice),
+        )
     return xr.DataTree.from_dict(groups)
 
 
@@ -197,11 +205,17 @@ def from_tree(
         if theta.shape != shape or len(of_regions) != partition.n:
             raise ValueError(f"parameters of shape {theta.shape} for {partition.n} regions")
         estimator.model_ = FittedModel(
-            model, theta, shelf, of_regions, partition, float(networks.attrs["strain_rate_error"])
+            model,
+            theta,
+            shelf,
+            of_regions,
+            partition,
+            float(networks.attrs["strain_rate_error"]),
+            _correction(_dataset(tree, "correction")) if "correction" in tree else None,
         )
         estimator.scales_ = shelf
         for name in REPORTED:
-            setattr(estimator, name, reported[name])
+            setattr(estimator, name, reported.get(name, {}) if name == "noise_" else reported[name])
         estimator.notes_ = tuple(estimator.notes_)
         history = _dataset(tree, "history")
         estimator.history_ = history.assign(
@@ -358,6 +372,18 @@ def _partition(stored: xr.Dataset) -> Partition:
         names=tuple(int(name) for name in stored["names"].values),
         overlap=float(stored.attrs["overlap"]),
     )
+
+
+def _correction(stored: xr.Dataset) -> Correction:
+    attrs = stored.attrs
+    lattice = SplineLattice(
+        *(float(attrs[name]) for name in ("x", "y", "spacing")),
+        *(int(attrs[name]) for name in ("n_x", "n_y")),
+    )
+    coefficients = stored["coefficients"].values
+    if coefficients.ndim != 3 or coefficients.shape[2] != lattice.n:
+        raise ValueError(f"coefficients of shape {coefficients.shape} for {lattice.n} splines")
+    return Correction(lattice, coefficients)
 
 
 def _scales(rows: np.ndarray, constants: PhysicalConstants) -> Scales:

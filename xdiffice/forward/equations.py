@@ -215,7 +215,9 @@ def driving_form(v, w):  # type: ignore[no-untyped-def]
     return 0.5 * w["h"] ** 2 * div(v)
 
 
-def symmetric_solver(matrix: csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
+def symmetric_solver(
+    matrix: csr_matrix, *, refined: bool = True
+) -> Callable[[np.ndarray], np.ndarray]:
     """Factorise a symmetric positive definite matrix; its solutions are refined once."""
     factors = splu(
         matrix.tocsc(),
@@ -225,8 +227,9 @@ def symmetric_solver(matrix: csr_matrix) -> Callable[[np.ndarray], np.ndarray]:
     )
 
     def solve(load: np.ndarray) -> np.ndarray:
-        solution = factors.solve(load)
-        refined: np.ndarray = solution + factors.solve(load - matrix @ solution)
-        return refined
+        solution: np.ndarray = factors.solve(load)
+        if refined:
+            solution = solution + factors.solve(load - matrix @ solution)
+        return solution
 
     return solve

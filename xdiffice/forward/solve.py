@@ -141,7 +141,7 @@ def posed(
         elsewhere), and the numbers of the degrees of freedom that it fixes.
     """
     problem = ForwardProblem.on(mesh, thickness, law, constants or PhysicalConstants(), drag)
-    front_edges = _front_edges(mesh, front)
+    front_edges = front_edges_of(mesh, front)
     start, fixed = problem.imposed(
         np.setdiff1d(mesh.boundary_facets(), front_edges),
         as_function(velocity[0], "velocity u"),
@@ -185,7 +185,7 @@ def _mesh_of(domain: object, mesh_size: float | None) -> MeshTri:
     )
 
 
-def _front_edges(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
+def front_edges_of(mesh: MeshTri, front: FrontCondition) -> np.ndarray:
     """Boundary edges that are calving front; every piece of the mesh must be held elsewhere."""
     edges = mesh.boundary_facets()
     is_front = np.asarray(front(*edge_midpoints(mesh, edges)))

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xdiffice.model.correction import Correction
 from xdiffice.model.fields import Model, exponential
 from xdiffice.model.precision import double_precision
 from xdiffice.observations.regions import Partition
@@ -62,6 +63,8 @@ class FittedModel:
         Where regions are, and their windows.
     strain_rate_error : float
         Strain rates, s-1, below which none is known.
+    correction : Correction, optional
+        What is added to the blended fields.
     """
 
     model: Model
@@ -70,6 +73,7 @@ class FittedModel:
     region_scales: tuple[Scales, ...]
     partition: Partition
     strain_rate_error: float = 0.0
+    correction: Correction | None = None
 
     @property
     def n_members(self) -> int:
@@ -84,6 +88,11 @@ class FittedModel:
         own += [name + SPREAD for name in own] if self.n_members > 1 else []
         subdomain = (SUBDOMAIN,) if self.partition.n > 1 else ()
         return (*own, *MOTION, STRAIN_RATE, *RESIDUALS, QUALITY, *subdomain)
+
+    def member(self, k: int) -> FittedModel:
+        """Return one member by itself."""
+        correction = self.correction and self.correction.member(k)
+        return replace(self, theta=self.theta[k : k + 1], correction=correction)
 
     def evaluate(
         self, x: np.ndarray, y: np.ndarray, variables: Collection[str]
@@ -147,7 +156,7 @@ class FittedModel:
         """Return standard deviations between the members, with n - 1 in the denominator."""
         mean, squares = np.zeros((2, len(names), x.size))
         for k in range(self.n_members):
-            found = replace(self, theta=self.theta[k : k + 1]).evaluate(x, y, names)
+            found = self.member(k).evaluate(x, y, names)
             for row, name in enumerate(names):
                 value = scale(found[name])
                 before = value - mean[row]
@@ -203,7 +212,14 @@ class FittedModel:
         return in_units_of(whole, jets, scales, self.model.rheology)
 
     def jets(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
-        """Jets of u, v, h and the logarithms, blended by the windows, in the shelf's units."""
+        """Jets of u, v, h and the logarithms, as they are predicted, in the shelf's units."""
+        jets = self._of_networks(x, y, orders)
+        if self.correction is None:
+            return jets
+        return self.correction.applied(jets, self.scales.x.to_unit(x), self.scales.y.to_unit(y))
+
+    def _of_networks(self, x: np.ndarray, y: np.ndarray, orders: Orders) -> list[Jet]:
+        """Jets as the networks have them, blended by the windows."""
         if self.partition.n == 1:
             return self.of_region(0, x, y, orders)
         shapes = [*[orders.motion] * 3, *[orders.fields] * len(self.model.rheology.fields)]

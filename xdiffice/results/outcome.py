@@ -16,9 +16,11 @@ _REASONS = {
     "not_finite": "values were no longer finite; the best before is kept",
     "interrupted": "the best until then is kept",
 }
+UNMOVED = 0.03  # of the velocity, beyond its noise
 UNBALANCED = 0.1  # of the driving stress; fits that have settled leave half of it on real shelves
 _MEANINGS = {
     "misfit": "relative L2 misfit",
+    "noise": "noise of the data, estimated",
     "residual": "residual, of {} (rms)",
     "jump": "jump between sub-regions, of its range (rms)",
 }
@@ -52,6 +54,17 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
     >>> doubt({"residual_momentum": 1.46, "stop_reason": "max_seconds", "n_iter": 40})[:52]
     'the momentum balance is off by 146 % of the driving '
     """
+    if "residual_velocity" in attrs:
+        missed, noise = float(attrs["residual_velocity"]), float(attrs.get("noise_velocity", 0.0))
+        if missed**2 <= noise**2 + UNMOVED**2:
+            return None
+        return (
+            f"a forward model with this viscosity misses the observed velocity by "
+            f"{100 * missed:.3g} %, where the noise of the data is {100 * noise:.2g} %: train "
+            f"longer (stopped by {attrs['stop_reason']} after {attrs['n_iter']} iterations) or, if "
+            "that does not help, look whether all of the front is at the sea and all of the mask "
+            "is afloat"
+        )
     off = float(attrs.get("residual_momentum", 0.0))
     if off <= UNBALANCED:
         return None
@@ -94,5 +107,7 @@ def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
             if str(name).startswith(f"{kind}_"):
                 what = str(name).removeprefix(f"{kind}_")
                 told = meaning.format(STRESSES.get(what, "its stress"))
+                if (kind, what) == ("residual", "velocity"):
+                    told = "modelled with this viscosity, relative L2 misfit"
                 rows.append((f"{what.replace('_', ' ')}: {told}", f"{100 * float(value):.3g} %"))
     return rows

@@ -19,6 +19,8 @@ class Budget:
         Wall time from the making of this object; None: no limit.
     max_iterations : int
         Quasi-Newton iterations, all stages together.
+    reserved : float
+        Seconds at the end that are kept for what comes after the networks.
     """
 
     max_seconds: float | None
@@ -27,6 +29,7 @@ class Budget:
     iterations: int = 0
     evaluations: int = 0
     interrupted: threading.Event = field(default_factory=threading.Event)
+    reserved: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -41,7 +44,7 @@ class Budget:
         if self.max_seconds is None:
             return float("inf")
         closing = min(CLOSING_SECONDS, 0.05 * self.max_seconds)
-        return self.max_seconds - closing - self.seconds
+        return self.max_seconds - closing - self.reserved - self.seconds
 
     @property
     def iterations_left(self) -> int:
@@ -61,6 +64,7 @@ class Budget:
             self.iterations,
             self.evaluations,
             self.interrupted,
+            self.reserved,
         )
 
     def spent(self, *parts: Budget) -> None:

@@ -20,7 +20,7 @@ from xdiffice.training.budget import Budget
 from xdiffice.training.loss import Batch
 
 LINE_SECONDS = 10.0  # between two lines of a log
-MISFITS = ("velocity", "thickness", "first viscosity")
+MISFITS = ("velocity", "thickness", "first viscosity", "modelled velocity")
 RESIDUALS = ("momentum", "front")
 
 
@@ -105,6 +105,8 @@ def ratios_of(
             )
     if "first_viscosity" in terms:  # a difference of logarithms: a share already
         sums["first viscosity"] = Ratio(terms["first_viscosity"], 1.0)
+    if "modelled_velocity" in terms:
+        sums["modelled velocity"] = Ratio(terms["modelled_velocity"], 1.0)
     sums |= {name: ratio for name, ratio in measured.items() if f"x_{name}" in terms}
     return {
         name: Ratio(*(counts.get(name, 1.0) * square for square in ratio))

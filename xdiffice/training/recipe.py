@@ -11,7 +11,8 @@ are worked on. Members of an ensemble go through the same rounds and see nothing
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,6 +32,7 @@ def train(
     budget: Budget,
     start: np.ndarray | None = None,
     keeper: Keeper | None = None,
+    enough: Callable[[np.ndarray], bool] | None = None,
 ) -> tuple[np.ndarray, str]:
     """Train the networks of all members and regions, from scratch or from earlier parameters.
 
@@ -44,6 +46,9 @@ def train(
         Parameters of an earlier training, with the same scales: the last stage is all there is.
     keeper : Keeper, optional
         Keeps snapshots of the last stage, and may have one to begin with.
+    enough : callable, optional
+        ``enough(theta)``: whether nothing has to come after the training. Asked when only the
+        seconds are left that the budget has reserved; they are then used for training, too.
 
     Returns
     -------
@@ -83,7 +88,12 @@ def train(
                 row[part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
-        best, reason = _rounds(rows, members, budget, team, snapshots)
+        def released(best: np.ndarray) -> bool:
+            return bool(
+                budget.reserved and enough is not None and enough(best.reshape(thetas.shape))
+            )
+
+        best, reason = _rounds(rows, members, budget, team, snapshots, released)
         return best.reshape(thetas.shape), reason
     except KeyboardInterrupt:
         budget.interrupted.set()
@@ -116,6 +126,7 @@ def _rounds(
     budget: Budget,
     team: Team,
     snapshots: Snapshots,
+    released: Callable[[np.ndarray], bool],
 ) -> tuple[np.ndarray, str]:
     """Make rounds of all regions, until every one has stopped."""
     problems = [problem for member in members for problem in member.problems]
@@ -151,7 +162,17 @@ def _rounds(
     last = snapshots.put_back(descents, parts) or "interrupted"
     try:
         snapshots.offer(descents, parts, budget, last)
-        while going := [pair for pair in pairs if pair[0].stop_reason is None]:
+        while True:
+            going = [pair for pair in pairs if pair[0].stop_reason is None]
+            if not going and last == "max_seconds" and released(_best(descents)):
+                for one in (budget, *parts):
+                    one.reserved = 0.0
+                for descent in descents:
+                    if descent.stop_reason == "max_seconds":
+                        descent.stop_reason = None
+                continue
+            if not going:
+                break
             meet()
             # A region that stands still has progress again when its neighbours have moved.
             settled = {id(one): _others_settled(one, regions) for regions in own for one in regions}
@@ -172,7 +193,11 @@ def _rounds(
         for descent in descents:
             descent.interrupt()
     budget.spent(*parts)
-    return np.stack([descent.best_theta for descent in descents]), last
+    return _best(descents), last
+
+
+def _best(descents: Sequence[Descent]) -> np.ndarray:
+    return np.stack([descent.best_theta for descent in descents])
 
 
 def _others_settled(descent: Descent, regions: Sequence[Descent]) -> bool:
@@ -195,7 +220,7 @@ def last_plan(recipe: Recipe, budget: Budget) -> Plan:
     """Limits of the last stage: all that is left."""
     return Plan(
         budget.iterations_left,
-        budget.seconds_left,
+        math.inf,  # the budget's own, which may grow
         recipe.resample_every,
         recipe.tolerance,
         recipe.patience,
