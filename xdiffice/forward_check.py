@@ -14,12 +14,11 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from xdiffice import __version__
-from xdiffice.errors import CoordinateError, VariableNotFoundError
-from xdiffice.observations.axes import find_axes, load_grid
+from xdiffice.errors import VariableNotFoundError
 from xdiffice.observations.conventions import conforming
 from xdiffice.observations.gather import gather
 from xdiffice.observations.points import Observations
-from xdiffice.observations.units import factor, magnitude, units_of
+from xdiffice.observations.rasters import raster_of
 from xdiffice.physics.constants import PhysicalConstants
 from xdiffice.results.template import Target, resolve_template
 
@@ -106,11 +105,11 @@ def forward_check(
             "the result needs 'viscosity', or 'viscosity_horizontal' and 'viscosity_vertical'; it "
             f"has {', '.join(map(repr, result.data_vars)) or 'no variables'}"
         )
-    fields = {name: _raster(result, name) for name in names}
+    fields = {name: raster_of(result, name, UNITS[name]) for name in names}
     shelf = ObservedShelf.of(observations, mesh_size)
     flow = solve_shelf(
         shelf.mesh,
-        _raster(result, "thickness"),
+        raster_of(result, "thickness", UNITS["thickness"]),
         shelf.velocity,
         shelf.front,
         viscosity=fields[names[0]],
@@ -122,30 +121,6 @@ def forward_check(
     modelled = np.full((2, target.size), np.nan)
     modelled[:, inside] = flow.velocity(target.x[inside], target.y[inside])
     return _labelled(modelled, target, observations, result)
-
-
-def _raster(result: xr.Dataset, name: str) -> xr.DataArray:
-    """One variable of the result in SI units, on coordinates x and y in m."""
-    if name not in result:
-        raise VariableNotFoundError(f"the result has no variable {name!r}; predict it as well")
-    array = result[name]
-    axes = find_axes(array, result, None, notes=[])
-    if axes.kind != "raster" or set(axes.dims) != set(array.dims):
-        raise CoordinateError(
-            f"{name!r} of the result is on {axes.kind} with dims {array.dims}; a forward check "
-            "needs it on a raster of x and y: predict on a grid"
-        )
-    load_grid(axes, axes.x.values, axes.y.values)
-    scale = factor(units_of(array, name, name, None, []), UNITS[name], name)
-    array = array.transpose(*axes.dims)
-    return xr.DataArray(
-        scale * np.asarray(magnitude(array), np.float64),
-        dims=("y", "x"),
-        coords={
-            "y": axes.factor * np.asarray(axes.y.values, np.float64),
-            "x": axes.factor * np.asarray(axes.x.values, np.float64),
-        },
-    )
 
 
 def _constants(result: xr.Dataset) -> PhysicalConstants:

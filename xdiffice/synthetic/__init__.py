@@ -11,6 +11,7 @@ from xdiffice.synthetic.flow import ShelfFlow
 from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.fronts import near_points
 from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.synthetic.twins import twin
 
 __all__ = [
     "ShelfFlow",
@@ -21,5 +22,6 @@ __all__ = [
     "near_points",
     "solve_shelf",
     "spreading_shelf",
+    "twin",
     "uniaxial_shelf",
 ]
