@@ -13,8 +13,8 @@ from scipy.spatial import cKDTree
 from xdiffice.synthetic.fields import FieldFunction
 
 N_PATCHES = 12
-PATCH_SIZES = (0.08, 0.25)  # standard deviation of a patch, over the longer side of the shelf
-BAND_LENGTHS = (0.3, 0.8)  # over the longer side of the shelf
+PATCH_SIZES = (0.04, 0.125)  # standard deviation of a patch, over the longer side of the shelf
+BAND_LENGTHS = (0.2, 0.45)  # over the longer side of the shelf
 BEND = 1.2  # radians by which a band turns, at most
 POINTS_OF_BAND = 400
 
