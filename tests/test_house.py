@@ -38,9 +38,10 @@ ALLOWED = {
     "observations": {"", "errors", "markup", "physics.constants"},
     "physics": {"errors"},
     "model": {"errors", "physics"},
-    "training": {"errors", "physics", "model"},
+    "training": {"errors", "forward", "physics", "model"},
     "results": RESULTS,
-    "synthetic": {"errors", "observations", "physics"},
+    "forward": {"errors", "observations", "physics"},
+    "synthetic": {"errors", "forward", "observations", "physics"},
     "parameters": {"errors", "observations", "physics"},
     "preparation": {
         "choices",
@@ -59,7 +60,7 @@ ALLOWED = {
     "choices": set(),
     "uncertainty": {"errors", "preparation", "results", "super_observations", "training"},
     "pictures": {"errors", "markup", "observations", "physics.constants", "results"},
-    "forward_check": {"", "errors", "observations", "physics", "results", "synthetic"},
+    "forward_check": {"", "errors", "forward", "observations", "physics", "results"},
     "checkpoint": {"", "errors", "results", "training"},
     "inversion": INVERTER,
     "inverter": INVERTER | {"checkpoint", "inversion", "storage"},
@@ -99,6 +100,7 @@ FORBIDDEN = {
     "observations": {"jax", "optax", "sklearn", "matplotlib"},
     "physics": {"xarray", "optax", "sklearn", "matplotlib"},
     "model": {"xarray", "optax", "sklearn", "matplotlib"},
+    "forward": {"jax", "optax", "sklearn", "matplotlib"},
     "training": {"sklearn", "matplotlib"},
     "results": {"optax", "sklearn", "matplotlib"},
     "pictures": {"jax", "optax", "sklearn"},
@@ -281,3 +283,14 @@ def test_public_names_exist_and_are_listed():
         assert getattr(xdiffice, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'load_all'"):
         _ = xdiffice.load_all
+
+
+def test_the_solver_is_offered_beside_the_shelves_that_it_makes():
+    from xdiffice import synthetic
+    from xdiffice.forward import flow, fronts, meshes, solve
+
+    assert synthetic.ShelfFlow is flow.ShelfFlow
+    assert synthetic.solve_shelf is solve.solve_shelf
+    assert synthetic.near_points is fronts.near_points
+    for name in ("box_mesh", "level_set_mesh", "mask_mesh"):
+        assert getattr(synthetic, name) is getattr(meshes, name)

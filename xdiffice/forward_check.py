@@ -15,6 +15,8 @@ from scipy.spatial import cKDTree
 
 from xdiffice import __version__
 from xdiffice.errors import VariableNotFoundError
+from xdiffice.forward.observed import ObservedShelf
+from xdiffice.forward.solve import solve_shelf
 from xdiffice.observations.conventions import conforming
 from xdiffice.observations.gather import gather
 from xdiffice.observations.points import Observations
@@ -93,9 +95,6 @@ def forward_check(
     >>> check.attrs["relative_difference"] < 0.01
     True
     """
-    from xdiffice.synthetic.forward import solve_shelf
-    from xdiffice.synthetic.observed import ObservedShelf
-
     observations = gather(
         dataset, thickness, mask=mask, front=front, variables=variables, units=units
     )

@@ -17,16 +17,21 @@ from scipy.sparse.linalg import splu
 from skfem import Basis, ElementTriP1, ElementTriP2
 from skfem.models.poisson import laplace, mass
 
+from xdiffice.forward.equations import (
+    ForwardProblem,
+    driving_form,
+    stiffness_form,
+    symmetric_solver,
+)
+from xdiffice.forward.fields import FieldFunction, as_function
+from xdiffice.forward.flow import interpolation
+from xdiffice.forward.location import PointLocator
+from xdiffice.forward.observed import ObservedShelf
+from xdiffice.forward.solve import make_law, posed
 from xdiffice.observations.gather import gather
 from xdiffice.observations.points import VelocityPoints
 from xdiffice.results.comparison import relative_error
 from xdiffice.results.template import resolve_template
-from xdiffice.synthetic.fields import FieldFunction, as_function
-from xdiffice.synthetic.flow import interpolation
-from xdiffice.synthetic.forward import make_law, posed
-from xdiffice.synthetic.location import PointLocator
-from xdiffice.synthetic.observed import ObservedShelf
-from xdiffice.synthetic.problem import Problem, driving_form, stiffness_form, symmetric_solver
 
 UNIT = 1e14
 """Unit of viscosity, Pa s."""
@@ -198,13 +203,13 @@ class Stiffness:
 
     Parameters
     ----------
-    problem : Problem
+    problem : ForwardProblem
         The equations.
     nodal : skfem.Basis
         Linear elements on its mesh, with its quadrature points.
     """
 
-    def __init__(self, problem: Problem, nodal: Basis):
+    def __init__(self, problem: ForwardProblem, nodal: Basis):
         entries, nodes = [], []
         for (shape,), node in zip(nodal.basis, nodal.element_dofs, strict=True):
             mu = np.broadcast_to(np.asarray(shape), problem.thickness.shape)

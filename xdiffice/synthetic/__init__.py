@@ -5,12 +5,12 @@ Each hands on a CF Dataset with the observations, the calving front and the trut
 
 from __future__ import annotations
 
+from xdiffice.forward.flow import ShelfFlow
+from xdiffice.forward.fronts import near_points
+from xdiffice.forward.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.forward.solve import solve_shelf
 from xdiffice.synthetic.confined import confined_shelf
 from xdiffice.synthetic.exact import spreading_shelf, uniaxial_shelf
-from xdiffice.synthetic.flow import ShelfFlow
-from xdiffice.synthetic.forward import solve_shelf
-from xdiffice.synthetic.fronts import near_points
-from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
 from xdiffice.synthetic.twins import twin
 
 __all__ = [

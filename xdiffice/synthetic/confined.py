@@ -13,20 +13,20 @@ import xarray as xr
 from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
-from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.bay import Bay
-from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import (
+from xdiffice.forward.fields import (
     Field,
     FieldFunction,
     as_function,
     check_pair,
     check_positive,
 )
-from xdiffice.synthetic.forward import solve_shelf
-from xdiffice.synthetic.fronts import FrontCondition, facing_ocean
-from xdiffice.synthetic.location import PointLocator
-from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.forward.fronts import FrontCondition, facing_ocean
+from xdiffice.forward.location import PointLocator
+from xdiffice.forward.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.forward.solve import solve_shelf
+from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.synthetic.bay import Bay
+from xdiffice.synthetic.datasets import Truth, observe
 from xdiffice.synthetic.survey import Grid, Survey
 
 Pattern: TypeAlias = Field | np.ndarray

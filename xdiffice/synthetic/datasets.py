@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import ParameterError
+from xdiffice.forward.fields import FieldFunction
 from xdiffice.observations.conventions import conforming
 from xdiffice.observations.points import FrontPoints
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import FieldFunction
 from xdiffice.synthetic.survey import Grid, Survey, blobs
 
 NOT_SHELF, FLOATING_ICE = 0, 3

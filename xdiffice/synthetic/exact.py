@@ -12,18 +12,18 @@ import numpy as np
 import xarray as xr
 
 from xdiffice.errors import ParameterError
-from xdiffice.observations.points import FrontPoints
-from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.datasets import Truth, observe
-from xdiffice.synthetic.fields import (
+from xdiffice.forward.fields import (
     Field,
     FieldFunction,
     as_function,
     check_pair,
     check_positive,
 )
-from xdiffice.synthetic.fronts import front_points
-from xdiffice.synthetic.meshes import level_set_mesh
+from xdiffice.forward.fronts import front_points
+from xdiffice.forward.meshes import level_set_mesh
+from xdiffice.observations.points import FrontPoints
+from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.synthetic.datasets import Truth, observe
 from xdiffice.synthetic.survey import Grid, Survey, SurveyOptions
 
 Profile = Callable[[np.ndarray], np.ndarray]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from xdiffice.synthetic.fields import FieldFunction
+from xdiffice.forward.fields import FieldFunction
 
 N_PATCHES = 12
 PATCH_SIZES = (0.04, 0.125)  # standard deviation of a patch, over the longer side of the shelf

@@ -11,7 +11,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.spatial import cKDTree
 
-from xdiffice.synthetic.flow import ShelfFlow
+from xdiffice.forward.flow import ShelfFlow
 
 CANDIDATES = 8  # edges whose middles are nearest: one of them is the nearest edge
 INWARD = 0.05  # of the distance to the rim: where a position counts as inside

@@ -25,6 +25,10 @@ from xdiffice.errors import (
     raise_problems,
     warn,
 )
+from xdiffice.forward.fields import Field, FieldFunction, as_function, check_positive
+from xdiffice.forward.flow import ShelfFlow
+from xdiffice.forward.observed import NEIGHBOURS, ObservedShelf
+from xdiffice.forward.solve import solve_shelf
 from xdiffice.observations.conventions import conforming, history_line
 from xdiffice.observations.crop import narrow
 from xdiffice.observations.domain import floating_ice
@@ -36,9 +40,6 @@ from xdiffice.observations.rasters import raster_of
 from xdiffice.observations.survey import Survey, load, search_shelf
 from xdiffice.observations.values import count
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import Field, FieldFunction, as_function, check_positive
-from xdiffice.synthetic.flow import ShelfFlow
-from xdiffice.synthetic.forward import solve_shelf
 from xdiffice.synthetic.hardness import drawn
 from xdiffice.synthetic.noise import (
     THICKNESS,
@@ -50,7 +51,6 @@ from xdiffice.synthetic.noise import (
     random_numbers,
     scatter_of,
 )
-from xdiffice.synthetic.observed import NEIGHBOURS, ObservedShelf
 from xdiffice.synthetic.surroundings import Extended, smoothed
 from xdiffice.synthetic.twin_dataset import TwinDataset
 
@@ -184,9 +184,7 @@ def twin(
     """
     recipe = Recipe.of(noise)
     seed = _seed(random_state)
-    law = _Glen(
-        glen_exponent, hardness_variation, damage_bands, damage_width, damage_factor, seed
-    )
+    law = _Glen(glen_exponent, hardness_variation, damage_bands, damage_width, damage_factor, seed)
     law.check(hardness, viscosity)
     check_positive(mesh_size=mesh_size)
     found, observations = _read(dataset, thickness, mask, front, variables, units)
@@ -290,9 +288,7 @@ class _Given:
     constants: PhysicalConstants = PhysicalConstants()
 
 
-def _given(
-    viscosity: Stiffness | None, found: Survey, domain: Domain, notes: list[str]
-) -> _Given:
+def _given(viscosity: Stiffness | None, found: Survey, domain: Domain, notes: list[str]) -> _Given:
     """Read a viscosity, and hold it against the shelf."""
     if viscosity is None:
         return _Given()
@@ -412,9 +408,7 @@ class _Glen:
         check_positive(damage_width=self.width, damage_factor=self.factor)
         whole = isinstance(self.bands, Integral) and not isinstance(self.bands, bool)
         if self.bands is not None and not (whole and self.bands >= 0):
-            raise ParameterError(
-                f"damage_bands must be an integer, 0 or more; got {self.bands!r}"
-            )
+            raise ParameterError(f"damage_bands must be an integer, 0 or more; got {self.bands!r}")
 
     def hardness(self, hardness: Field, domain: Domain) -> FieldFunction:
         """Return B with its patches and bands, Pa s^(1/n)."""

@@ -13,11 +13,11 @@ from scipy.spatial import cKDTree
 from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
+from xdiffice.forward.fields import FieldFunction
+from xdiffice.forward.fronts import FrontCondition, edge_midpoints, edge_normals, near_points
+from xdiffice.forward.meshes import mask_mesh
+from xdiffice.forward.solve import pieces
 from xdiffice.observations.points import Domain, Observations, VelocityPoints
-from xdiffice.synthetic.fields import FieldFunction
-from xdiffice.synthetic.forward import pieces
-from xdiffice.synthetic.fronts import FrontCondition, edge_midpoints, edge_normals, near_points
-from xdiffice.synthetic.meshes import mask_mesh
 
 NEIGHBOURS = 16  # observed velocities by which a node of the rim is held
 SMALLEST = 1e-3  # singular value of the places of neighbours that still counts
@@ -121,9 +121,7 @@ def _longest(mesh: MeshTri) -> float:
     return float(np.hypot(*(end - start)).max())
 
 
-def _surfaces(
-    velocity: VelocityPoints, neighbours: int
-) -> tuple[FieldFunction, FieldFunction]:
+def _surfaces(velocity: VelocityPoints, neighbours: int) -> tuple[FieldFunction, FieldFunction]:
     """Functions of position: the quadratic surface that fits the nearest observations best.
 
     Noise averages, and on a raster it also holds half a pixel beyond the outermost pixels, where

@@ -13,10 +13,10 @@ from scipy.sparse.linalg import splu
 from skfem import Basis, BilinearForm, Element, ElementTriP2, LinearForm, MeshTri
 from skfem.helpers import sym_grad
 
+from xdiffice.forward.fronts import front_points
+from xdiffice.forward.laws import Law, StrainRate
+from xdiffice.forward.location import PointLocator
 from xdiffice.observations.points import FrontPoints
-from xdiffice.synthetic.fronts import front_points
-from xdiffice.synthetic.location import PointLocator
-from xdiffice.synthetic.rheology import Law, StrainRate
 
 
 class ShelfFlow:

@@ -15,19 +15,19 @@ from scipy.sparse.csgraph import connected_components
 from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
-from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import (
+from xdiffice.forward.equations import ForwardProblem
+from xdiffice.forward.fields import (
     Field,
     FieldFunction,
     as_function,
     check_pair,
     check_positive,
 )
-from xdiffice.synthetic.flow import ShelfFlow
-from xdiffice.synthetic.fronts import FrontCondition, edge_midpoints
-from xdiffice.synthetic.meshes import mask_mesh
-from xdiffice.synthetic.problem import Problem
-from xdiffice.synthetic.rheology import GivenViscosity, GlenLaw, Law
+from xdiffice.forward.flow import ShelfFlow
+from xdiffice.forward.fronts import FrontCondition, edge_midpoints
+from xdiffice.forward.laws import GivenViscosity, GlenLaw, Law
+from xdiffice.forward.meshes import mask_mesh
+from xdiffice.physics.constants import PhysicalConstants
 
 
 def solve_shelf(
@@ -131,16 +131,16 @@ def posed(
     law: Law,
     constants: PhysicalConstants | None,
     drag: FieldFunction | None = None,
-) -> tuple[Problem, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[ForwardProblem, np.ndarray, np.ndarray, np.ndarray]:
     """Pose the equations that `solve_shelf` solves, for parameters that it has checked.
 
     Returns
     -------
-    tuple of (Problem, ndarray, ndarray, ndarray)
+    tuple of (ForwardProblem, ndarray, ndarray, ndarray)
         The equations, the edges that are calving front, the imposed velocity (scaled, zero
         elsewhere), and the numbers of the degrees of freedom that it fixes.
     """
-    problem = Problem.on(mesh, thickness, law, constants or PhysicalConstants(), drag)
+    problem = ForwardProblem.on(mesh, thickness, law, constants or PhysicalConstants(), drag)
     front_edges = _front_edges(mesh, front)
     start, fixed = problem.imposed(
         np.setdiff1d(mesh.boundary_facets(), front_edges),

@@ -15,9 +15,9 @@ from skfem import Basis, BilinearForm, ElementTriP2, ElementVector, LinearForm, 
 from skfem.helpers import ddot, div, dot, sym_grad
 
 from xdiffice.errors import ConvergenceError
+from xdiffice.forward.fields import FieldFunction
+from xdiffice.forward.laws import GlenLaw, Law, StrainRate
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.fields import FieldFunction
-from xdiffice.synthetic.rheology import GlenLaw, Law, StrainRate
 
 QUADRATURE_ORDER = 6
 PICARD_STEPS = 3
@@ -27,7 +27,7 @@ TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
-class Problem:
+class ForwardProblem:
     """The equations on a mesh in scaled units: half its size, ρ g' h0 and μ0 are one.
 
     Parameters
@@ -72,7 +72,7 @@ class Problem:
         law: Law,
         constants: PhysicalConstants,
         drag: FieldFunction | None = None,
-    ) -> Problem:
+    ) -> ForwardProblem:
         """Set the equations up on a mesh, m, for functions: thickness, m, and drag, Pa s m-1."""
         low, high = mesh.p.min(axis=1), mesh.p.max(axis=1)
         center, length = (low + high) / 2, float((high - low).max()) / 2

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from skfem import MeshTri
 
 from xdiffice.errors import ParameterError
-from xdiffice.synthetic.fields import FieldFunction, sorted_raster
+from xdiffice.forward.fields import FieldFunction, sorted_raster
 
 SNAP = 0.25
 """Nodes whose edge is cut closer to them than this share of its length are moved to the cut."""

@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xdiffice.errors import ParameterError
-from xdiffice.synthetic.fronts import facing_ocean, front_points
-from xdiffice.synthetic.location import PointLocator
-from xdiffice.synthetic.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.forward.fronts import facing_ocean, front_points
+from xdiffice.forward.location import PointLocator
+from xdiffice.forward.meshes import box_mesh, level_set_mesh, mask_mesh
 
 
 def areas(mesh) -> np.ndarray:

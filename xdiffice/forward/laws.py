@@ -1,4 +1,4 @@
-"""How stiff the ice of a synthetic shelf is: viscosity given as fields, or by Glen's law.
+"""How stiff the ice of a shelf is: viscosity given as fields, or by Glen's law.
 
 Both hand the solver the viscosities μ_h and μ_v at its points, and how μ changes with the strain
 rate; stress is T = 2 μ_h ε + 2 μ_v tr(ε) I.
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from xdiffice.synthetic.fields import FieldFunction
+from xdiffice.forward.fields import FieldFunction
 
 
 class StrainRate(NamedTuple):

@@ -11,15 +11,11 @@ from hypothesis import strategies as st
 from skfem import MeshTri
 
 from xdiffice.errors import ConvergenceError, ParameterError
+from xdiffice.forward import equations
+from xdiffice.forward.fronts import near_points
+from xdiffice.forward.meshes import box_mesh, level_set_mesh, mask_mesh
+from xdiffice.forward.solve import solve_shelf
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic import (
-    box_mesh,
-    level_set_mesh,
-    mask_mesh,
-    near_points,
-    problem,
-    solve_shelf,
-)
 
 WEIGHT = PhysicalConstants().driving_weight
 L = 40e3
@@ -276,7 +272,7 @@ def test_glen_stretching_converges():
 
 
 def test_glen_that_does_not_converge_says_so(monkeypatch):
-    monkeypatch.setattr(problem, "MAX_STEPS", 4)
+    monkeypatch.setattr(equations, "MAX_STEPS", 4)
     with pytest.raises(ConvergenceError, match="did not converge in 4 steps"):
         solve(stretching(), box(4), viscosity=None, glen=(1e8, 3.0))
 

@@ -1,0 +1,1 @@
+"""How a shelf flows whose viscosity is known: the shallow-shelf equations on finite elements."""
