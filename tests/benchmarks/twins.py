@@ -47,7 +47,7 @@ NOISE = {
 """Standard deviations, m s-1 and m, and pixels."""
 
 WEIGHTS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
-"""Of the control method's penalty, from the greatest; each begins where the one before has ended."""
+"""Of the control method's penalty; each begins where the one before has ended."""
 
 COLUMNS = ("twin", "method", "seconds", "log rms", "median", "L2", "forward check", "noise alone")
 

@@ -76,8 +76,8 @@ def _line(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     number = np.round((positions - there[0]) / step).astype(int)
     if np.abs(there[0] + number * step - positions).max() > 0.1 * step:
         raise ParameterError(
-            "the forward solver needs a shelf of pixels, and this one is made of points: give a mask "
-            "on a raster"
+            "the forward solver needs a shelf of pixels, and this one is made of points: give a "
+            "mask on a raster"
         )
     line = there[0] + step * (np.arange(number.max() + 1 + 2 * MARGIN) - MARGIN)
     return line, number + MARGIN

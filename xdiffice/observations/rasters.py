@@ -1,4 +1,7 @@
-"""One variable of a result on a raster: in SI units, on coordinates x and y in m."""
+"""What a result says of the ice: its fields on rasters in SI units, and its constants.
+
+Whoever solves the equations anew with an inferred viscosity reads it here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,35 @@ import xarray as xr
 from xdiffice.errors import CoordinateError, VariableNotFoundError
 from xdiffice.observations.axes import find_axes, load_grid
 from xdiffice.observations.units import factor, magnitude, units_of
+from xdiffice.physics.constants import PhysicalConstants
+
+ONE, TWO = ["viscosity"], ["viscosity_horizontal", "viscosity_vertical"]
+
+
+def viscosities_of(result: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Read the viscosity of a result, or both of anisotropic ice, by name, in Pa s.
+
+    Raises
+    ------
+    VariableNotFoundError
+        It has neither one nor both.
+    CoordinateError, UnitsError
+        As `raster_of`.
+    """
+    names = [name for name in (*ONE, *TWO) if name in result]
+    if names not in (ONE, TWO):
+        raise VariableNotFoundError(
+            "the result needs 'viscosity', or 'viscosity_horizontal' and 'viscosity_vertical'; it "
+            f"has {', '.join(map(repr, result.data_vars)) or 'no variables'}"
+        )
+    return {name: raster_of(result, name, "Pa s") for name in names}
+
+
+def constants_of(result: xr.Dataset) -> PhysicalConstants:
+    """Take the constants with which a viscosity was inferred, where the result tells them."""
+    known = ("ice_density", "sea_water_density", "gravity")
+    given = {name: float(result.attrs[name]) for name in known if name in result.attrs}
+    return PhysicalConstants(**given)
 
 
 def raster_of(result: xr.Dataset, name: str, si: str) -> xr.DataArray:

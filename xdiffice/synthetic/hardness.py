@@ -5,18 +5,29 @@ Hands on a function of position whose random numbers depend on nothing but the s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+import xarray as xr
 from scipy.spatial import cKDTree
 
-from xdiffice.forward.fields import FieldFunction
+from xdiffice.errors import ParameterError, UnitsError
+from xdiffice.forward.fields import Field, FieldFunction, as_function, check_positive
+from xdiffice.observations.points import Domain
+from xdiffice.observations.rasters import raster_of
+from xdiffice.synthetic.noise import random_numbers
 
 N_PATCHES = 12
 PATCH_SIZES = (0.04, 0.125)  # standard deviation of a patch, over the longer side of the shelf
 BAND_LENGTHS = (0.2, 0.45)  # over the longer side of the shelf
 BEND = 1.2  # radians by which a band turns, at most
 POINTS_OF_BAND = 400
+
+VARIATION, DAMAGE_BANDS, DAMAGE_FACTOR, DAMAGE_WIDTH = 0.3, 5, 0.25, 0.04
+"""Patches, bands, what is left of B in them, how wide over the side of a square as large."""
 
 
 @dataclass(frozen=True)
@@ -114,5 +125,100 @@ def _band(x: np.ndarray, y: np.ndarray, long: float, random: np.random.Generator
     along = np.linspace(-0.5, 0.5, POINTS_OF_BAND)
     direction = random.uniform(0, 2 * np.pi) + random.uniform(-BEND, BEND) * along
     step = length / (POINTS_OF_BAND - 1)
-    line = step * np.cumsum(np.stack([np.cos(direction), np.sin(direction)], axis=-1), axis=0)
-    return line - line[POINTS_OF_BAND // 2] + [x[middle], y[middle]]
+    line: np.ndarray = step * np.cumsum(
+        np.stack([np.cos(direction), np.sin(direction)], axis=-1), axis=0
+    )
+    line += np.array([x[middle], y[middle]]) - line[POINTS_OF_BAND // 2]
+    return line
+
+
+@dataclass(frozen=True)
+class GlenTruth:
+    """Glen's law as `twin` is asked for it, None where it has a default."""
+
+    exponent: float
+    variation: float | None
+    bands: int | None
+    width: float | None
+    factor: float | None
+    seed: int
+
+    def check(self, hardness: Any, viscosity: Any) -> None:
+        """Refuse both, neither, and what does not concern a viscosity."""
+        if hardness is not None and viscosity is not None:
+            raise ParameterError("give either viscosity or hardness: both would be the truth")
+        if hardness is None and viscosity is None:
+            raise ParameterError(
+                "give a viscosity, such as the result of an inversion, or hardness=1.5e8 "
+                "(Pa s^(1/3)) for Glen's law"
+            )
+        own = {
+            "hardness_variation": self.variation,
+            "damage_bands": self.bands,
+            "damage_width": self.width,
+            "damage_factor": self.factor,
+        }
+        if hardness is None:
+            needless = [name for name, value in own.items() if value is not None]
+            if needless:
+                raise ParameterError(f"{', '.join(needless)} need hardness=, not a viscosity")
+        if not (isinstance(self.exponent, Real) and 1 <= float(self.exponent) < np.inf):
+            raise ParameterError(
+                f"glen_exponent must be a number, at least 1; got {self.exponent!r}"
+            )
+        if self.variation != 0:
+            check_positive(hardness_variation=self.variation)
+        check_positive(damage_width=self.width, damage_factor=self.factor)
+        whole = isinstance(self.bands, Integral) and not isinstance(self.bands, bool)
+        if self.bands is not None and not (whole and self.bands >= 0):
+            raise ParameterError(f"damage_bands must be an integer, 0 or more; got {self.bands!r}")
+
+    def hardness(self, hardness: Field, domain: Domain) -> FieldFunction:
+        """Return B with its patches and bands, Pa s^(1/n)."""
+        field = hardness
+        if isinstance(hardness, xr.DataArray):
+            field = _hardness_raster(hardness, self.exponent)
+        variation = self.variation
+        if variation is None:
+            variation = VARIATION if isinstance(hardness, Real) else 0.0
+        disorder = drawn(
+            domain.x,
+            domain.y,
+            random_numbers(self.seed, "hardness"),
+            random_numbers(self.seed, "damage"),
+            variation=variation,
+            n_bands=DAMAGE_BANDS if self.bands is None else self.bands,
+            width=self._width(domain),
+            factor=self.factor or DAMAGE_FACTOR,
+        )
+        return disorder.times(as_function(field, "hardness", positive=True))
+
+    def attrs(self, domain: Domain) -> dict[str, Any]:
+        """Tell what was drawn."""
+        return {
+            "glen_exponent": float(self.exponent),
+            "damage_bands": DAMAGE_BANDS if self.bands is None else int(self.bands),
+            "damage_width": self._width(domain),
+            "damage_factor": self.factor or DAMAGE_FACTOR,
+        }
+
+    def _width(self, domain: Domain) -> float:
+        return float(self.width or DAMAGE_WIDTH * np.sqrt(area_of(domain)))
+
+
+def _hardness_raster(hardness: xr.DataArray, exponent: float) -> xr.DataArray:
+    """Read B on a raster; `ds.diffice.hardness` gives it in Pa, for want of a unit in CF."""
+    units = str(hardness.attrs.get("units", "")).strip()
+    powers = rf"(1/{exponent:g}|{1 / exponent:.2f}\d*)"
+    if units != "Pa" and not re.fullmatch(rf"Pa[ *.]s\W*{powers}\)?", units):
+        raise UnitsError(
+            f"hardness has units {units or None!r}; give it in Pa s^(1/{exponent:g}), with the "
+            "attribute units='Pa', as ds.diffice.hardness() does"
+        )
+    plain = hardness.assign_attrs(units="Pa").to_dataset(name="hardness")
+    return raster_of(plain, "hardness", "Pa")
+
+
+def area_of(domain: Domain) -> float:
+    """Area of a shelf, m2."""
+    return domain.x.size * domain.spacing**2

@@ -88,7 +88,7 @@ class Recipe:
         error: np.ndarray | None,
         scatter: float,
     ) -> dict[str, np.ndarray | float]:
-        """Standard deviations in SI units of the parts of one field.
+        """Return the standard deviations, SI, of the parts of one field.
 
         Parameters
         ----------
@@ -114,7 +114,9 @@ class Recipe:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return (
+        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    )
 
 
 def _deviation(value: Any, name: str) -> float | str:
@@ -177,7 +179,8 @@ class Swaths:
 
 def _normalised(values: np.ndarray) -> np.ndarray:
     rms = float(np.sqrt(np.mean(values**2)))
-    return values / rms if rms > 0 else values
+    normalised: np.ndarray = values / rms if rms > 0 else values
+    return normalised
 
 
 def scatter_of(x: np.ndarray, y: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -5,10 +5,8 @@ What a method finds on a twin tells how far it is to be trusted on the shelf its
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,53 +18,37 @@ from xdiffice.errors import (
     DataValuesError,
     ParameterError,
     PlausibilityWarning,
-    UnitsError,
-    VariableNotFoundError,
     raise_problems,
     warn,
 )
-from xdiffice.forward.fields import Field, FieldFunction, as_function, check_positive
-from xdiffice.forward.flow import ShelfFlow
+from xdiffice.forward.fields import Field, as_function, check_positive
 from xdiffice.forward.observed import NEIGHBOURS, ObservedShelf
 from xdiffice.forward.solve import solve_shelf
 from xdiffice.observations.conventions import conforming, history_line
 from xdiffice.observations.crop import narrow
-from xdiffice.observations.domain import floating_ice
 from xdiffice.observations.front import extent_text
 from xdiffice.observations.gather import observations_from
 from xdiffice.observations.points import Domain, Observations
 from xdiffice.observations.projection import compare, mapping_of
-from xdiffice.observations.rasters import raster_of
+from xdiffice.observations.rasters import constants_of, raster_of, viscosities_of
 from xdiffice.observations.survey import Survey, load, search_shelf
 from xdiffice.observations.values import count
 from xdiffice.physics.constants import PhysicalConstants
-from xdiffice.synthetic.hardness import drawn
+from xdiffice.synthetic.hardness import GlenTruth, area_of
 from xdiffice.synthetic.noise import (
-    THICKNESS,
-    VELOCITY,
     Noise,
     Recipe,
-    Swaths,
-    correlated,
-    random_numbers,
     scatter_of,
 )
-from xdiffice.synthetic.surroundings import Extended, smoothed
+from xdiffice.synthetic.surroundings import smoothed
 from xdiffice.synthetic.twin_dataset import TwinDataset
+from xdiffice.synthetic.twin_survey import Given, TwinSurvey
 
 FINER = 1.5
 """Triangles of a twin are so many times smaller than those of a forward check."""
 
 SMOOTHING = 2.0
 """Pixels over which the data's own thickness is smoothed before it is true."""
-
-VISCOSITIES = ("viscosity", "viscosity_horizontal", "viscosity_vertical")
-
-VARIATION, DAMAGE_BANDS, DAMAGE_FACTOR, DAMAGE_WIDTH = 0.3, 5, 0.25, 0.04
-"""Of Glen's law: patches, bands, by what B is lower in them, how wide over the shelf's size."""
-
-UNKNOWN = {"velocity": 0.005, "thickness": 0.01}
-"""Noise where data tell none: shares of the rms speed and of the mean thickness."""
 
 LEAST_COVER = 0.5
 """Share of the shelf that a viscosity must cover: the rest is taken from the nearest pixel."""
@@ -184,7 +166,9 @@ def twin(
     """
     recipe = Recipe.of(noise)
     seed = _seed(random_state)
-    law = _Glen(glen_exponent, hardness_variation, damage_bands, damage_width, damage_factor, seed)
+    law = GlenTruth(
+        glen_exponent, hardness_variation, damage_bands, damage_width, damage_factor, seed
+    )
     law.check(hardness, viscosity)
     check_positive(mesh_size=mesh_size)
     found, observations = _read(dataset, thickness, mask, front, variables, units)
@@ -214,7 +198,7 @@ def twin(
         glen=None if b is None else (b, glen_exponent),
         constants=constants or given.constants,
     )
-    survey = _Survey(found, observations, recipe, seed, notes)
+    survey = TwinSurvey(found, observations, recipe, seed, notes)
     made = TwinDataset(found)
     survey.velocity(made, flow, scatter)
     survey.thickness(made, as_function(true_thickness, "thickness", positive=True))
@@ -240,11 +224,7 @@ def twin(
 
 def default_mesh_size(domain: Domain) -> float:
     """Legs of the triangles of a forward check of a shelf, m: see `mask_mesh`."""
-    return max(2 * domain.spacing, float(np.sqrt(_area(domain) / 10_000)))
-
-
-def _area(domain: Domain) -> float:
-    return domain.x.size * domain.spacing**2
+    return max(2 * domain.spacing, float(np.sqrt(area_of(domain) / 10_000)))
 
 
 def _seed(random_state: int | None) -> int:
@@ -278,30 +258,16 @@ def _read(
     return found, observations
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What a caller says is true; None where Glen's law or the data say it."""
-
-    horizontal: Field | None = None
-    vertical: Field | None = None
-    thickness: Field | None = None
-    constants: PhysicalConstants = PhysicalConstants()
-
-
-def _given(viscosity: Stiffness | None, found: Survey, domain: Domain, notes: list[str]) -> _Given:
+def _given(viscosity: Stiffness | None, found: Survey, domain: Domain, notes: list[str]) -> Given:
     """Read a viscosity, and hold it against the shelf."""
     if viscosity is None:
-        return _Given()
+        return Given()
     if isinstance(viscosity, xr.DataArray):
         viscosity = viscosity.to_dataset(name="viscosity")
     if not isinstance(viscosity, xr.Dataset):
-        return _Given(horizontal=viscosity)
-    names = [name for name in VISCOSITIES if name in viscosity]
-    if names not in (["viscosity"], list(VISCOSITIES[1:])):
-        raise VariableNotFoundError(
-            "the result needs 'viscosity', or 'viscosity_horizontal' and 'viscosity_vertical'; it "
-            f"has {', '.join(map(repr, viscosity.data_vars)) or 'no variables'}"
-        )
+        return Given(horizontal=viscosity)
+    fields = viscosities_of(viscosity)
+    names = list(fields)
     one = found.fields["x_velocity"]
     ours = mapping_of(one.array, one.dataset)
     theirs = mapping_of(viscosity[names[0]], viscosity)
@@ -309,14 +275,13 @@ def _given(viscosity: Stiffness | None, found: Survey, domain: Domain, notes: li
         attrs = one.dataset[ours].attrs, viscosity[theirs].attrs
         note = compare(*attrs, (one.name, names[0]))
         notes += [note] if note else []
-    fields = [raster_of(viscosity, name, "Pa s") for name in names]
-    for name, field in zip(names, fields, strict=True):
+    for name, field in fields.items():
         _check_cover(field, name, domain, notes)
-    h = raster_of(viscosity, "thickness", "m") if "thickness" in viscosity else None
-    known = ("ice_density", "sea_water_density", "gravity")
-    constants = {name: float(viscosity.attrs[name]) for name in known if name in viscosity.attrs}
-    return _Given(
-        fields[0], fields[1] if len(fields) > 1 else None, h, PhysicalConstants(**constants)
+    return Given(
+        fields[names[0]],
+        fields[names[1]] if len(names) == 2 else None,
+        raster_of(viscosity, "thickness", "m") if "thickness" in viscosity else None,
+        constants_of(viscosity),
     )
 
 
@@ -367,269 +332,6 @@ def _neighbours(observations: Observations, scatter: np.ndarray) -> int:
     known = [np.median(error) for error in errors if error is not None]
     noise = float(max([*scatter, *known]) / speed)
     return int(np.clip(NEIGHBOURS * noise / CLEAN, NEIGHBOURS, MOST_NEIGHBOURS))
-
-
-@dataclass(frozen=True)
-class _Glen:
-    """Glen's law as it was asked for."""
-
-    exponent: float
-    variation: float | None
-    bands: int | None
-    width: float | None
-    factor: float | None
-    seed: int
-
-    def check(self, hardness: Any, viscosity: Any) -> None:
-        """Refuse both, neither, and what does not concern a viscosity."""
-        if hardness is not None and viscosity is not None:
-            raise ParameterError("give either viscosity or hardness: both would be the truth")
-        if hardness is None and viscosity is None:
-            raise ParameterError(
-                "give a viscosity, such as the result of an inversion, or hardness=1.5e8 "
-                "(Pa s^(1/3)) for Glen's law"
-            )
-        own = {
-            "hardness_variation": self.variation,
-            "damage_bands": self.bands,
-            "damage_width": self.width,
-            "damage_factor": self.factor,
-        }
-        if hardness is None:
-            needless = [name for name, value in own.items() if value is not None]
-            if needless:
-                raise ParameterError(f"{', '.join(needless)} need hardness=, not a viscosity")
-        if not (isinstance(self.exponent, Real) and 1 <= float(self.exponent) < np.inf):
-            raise ParameterError(
-                f"glen_exponent must be a number, at least 1; got {self.exponent!r}"
-            )
-        if self.variation != 0:
-            check_positive(hardness_variation=self.variation)
-        check_positive(damage_width=self.width, damage_factor=self.factor)
-        whole = isinstance(self.bands, Integral) and not isinstance(self.bands, bool)
-        if self.bands is not None and not (whole and self.bands >= 0):
-            raise ParameterError(f"damage_bands must be an integer, 0 or more; got {self.bands!r}")
-
-    def hardness(self, hardness: Field, domain: Domain) -> FieldFunction:
-        """Return B with its patches and bands, Pa s^(1/n)."""
-        field = hardness
-        if isinstance(hardness, xr.DataArray):
-            field = _hardness_raster(hardness, self.exponent)
-        variation = self.variation
-        if variation is None:
-            variation = VARIATION if isinstance(hardness, Real) else 0.0
-        disorder = drawn(
-            domain.x,
-            domain.y,
-            random_numbers(self.seed, "hardness"),
-            random_numbers(self.seed, "damage"),
-            variation=variation,
-            n_bands=DAMAGE_BANDS if self.bands is None else self.bands,
-            width=self._width(domain),
-            factor=self.factor or DAMAGE_FACTOR,
-        )
-        return disorder.times(as_function(field, "hardness", positive=True))
-
-    def attrs(self, domain: Domain) -> dict[str, Any]:
-        """Tell what was drawn."""
-        return {
-            "glen_exponent": float(self.exponent),
-            "damage_bands": DAMAGE_BANDS if self.bands is None else int(self.bands),
-            "damage_width": self._width(domain),
-            "damage_factor": self.factor or DAMAGE_FACTOR,
-        }
-
-    def _width(self, domain: Domain) -> float:
-        return float(self.width or DAMAGE_WIDTH * np.sqrt(_area(domain)))
-
-
-def _hardness_raster(hardness: xr.DataArray, exponent: float) -> xr.DataArray:
-    """Read B on a raster; `ds.diffice.hardness` gives it in Pa, for want of a unit in CF."""
-    units = str(hardness.attrs.get("units", "")).strip()
-    powers = rf"(1/{exponent:g}|{1 / exponent:.2f}\d*)"
-    if units != "Pa" and not re.fullmatch(rf"Pa[ *.]s\W*{powers}\)?", units):
-        raise UnitsError(
-            f"hardness has units {units or None!r}; give it in Pa s^(1/{exponent:g}), with the "
-            "attribute units='Pa', as ds.diffice.hardness() does"
-        )
-    plain = hardness.assign_attrs(units="Pa").to_dataset(name="hardness")
-    return raster_of(plain, "hardness", "Pa")
-
-
-class _Survey:
-    """Samples a flow where data are, with their gaps and noise."""
-
-    def __init__(
-        self,
-        found: Survey,
-        observations: Observations,
-        recipe: Recipe,
-        seed: int,
-        notes: list[str],
-    ):
-        self._found, self._observations = found, observations
-        self._recipe, self._seed, self._notes = recipe, seed, notes
-        self._ice = floating_ice(found)
-        self._width = recipe.stripe_width or float(np.sqrt(_area(observations.domain)) / 5)
-        self.attrs: dict[str, Any] = {}
-
-    def velocity(self, made: TwinDataset, flow: ShelfFlow, scatter: np.ndarray) -> None:
-        """Add both components, with noise and without."""
-        fields = [self._found.fields[role] for role in ("x_velocity", "y_velocity")]
-        assert fields[0].grid is not None
-        x, y = fields[0].grid.points()
-        seen = np.isfinite(fields[0].si) & np.isfinite(fields[1].si)
-        still = (fields[0].si == 0) & (fields[1].si == 0)
-        there = self._on_shelf(x, y) & np.isfinite(x)
-        # The truth is told in gaps, too.
-        true = np.full((2, *x.shape), np.nan)
-        sampled = Extended(flow, x[there], y[there], self._reach(flow))
-        true[:, there] = sampled.velocity()
-        seen &= ~still
-        lost = int((seen & there & ~np.isfinite(true[0])).sum())
-        if lost:
-            self._notes.append(
-                f"{count(lost, 'velocity pixel')} on pieces of the shelf that nothing holds, or in "
-                "corners narrower than the mesh: left out"
-            )
-        seen &= np.isfinite(true[0])
-        data = self._observations.velocity
-        scatter = self._known(scatter, "velocity", np.hypot(data.u, data.v))
-        swaths = Swaths.drawn(self._width, random_numbers(self._seed, "swaths"))
-        for one, values, deviation in zip(fields, true, scatter, strict=True):
-            assert one.factor is not None
-            assert one.values is not None
-            error = self._error(one.role, seen)
-            parts = self._recipe.deviations(VELOCITY, one.factor, error, float(deviation))
-            noisy = values.copy()
-            random = random_numbers(self._seed, one.role)
-            at, length = (x[seen], y[seen]), self._recipe.correlation * fields[0].grid.spacing
-            noisy[seen] += parts["velocity"] * random.standard_normal(at[0].size)
-            noisy[seen] += parts["velocity_correlated"] * correlated(*at, length, random)
-            noisy[seen] += parts["velocity_stripes"] * swaths.stripes(*at, random)
-            observed = np.where(seen, noisy / one.factor, np.nan)
-            # What was missing without being NaN stays as it was.
-            observed = np.where(still, one.values, observed)
-            made.add(one.role, observed)
-            self._tell(one.role, parts, one.factor)
-        for one, values in zip(fields, true, strict=True):
-            made.add_truth(one.role, values / one.factor)
-        self.attrs["stripe_width"] = self._width
-
-    def thickness(self, made: TwinDataset, true: FieldFunction) -> None:
-        """Add the thickness, with noise and without."""
-        one, data = self._found.fields["thickness"], self._observations.thickness
-        assert one.grid is not None
-        assert one.factor is not None
-        assert one.values is not None
-        x, y = one.grid.points()
-        there = np.isfinite(x) & np.isfinite(y)
-        if self._ice is not None:
-            there = there & self._ice.at(np.ravel(x), np.ravel(y)).reshape(x.shape)
-        with np.errstate(invalid="ignore"):
-            none, seen = one.values <= 0, one.values > 0
-        values = np.full(x.shape, np.nan)
-        values[there] = true(x[there], y[there])
-        seen &= there
-        scatter = scatter_of(data.x, data.y, data.h[None])
-        (deviation,) = self._known(scatter, "thickness", data.h)
-        error = self._error("thickness", seen)
-        parts = self._recipe.deviations(THICKNESS, one.factor, error, float(deviation))
-        raster = one.grid.kind == "raster"
-        spacing = one.grid.spacing if raster else self._observations.domain.spacing
-        random, at = random_numbers(self._seed, "thickness"), (x[seen], y[seen])
-        noisy = values.copy()
-        noisy[seen] += parts["thickness"] * random.standard_normal(at[0].size)
-        length = self._recipe.correlation * spacing
-        noisy[seen] += parts["thickness_correlated"] * correlated(*at, length, random)
-        least = 0.01 * float(np.mean(values[seen]))
-        if (low := int((noisy[seen] < least).sum())) > 0:
-            self._notes.append(
-                f"{count(low, 'thickness value')} that noise had made less than a hundredth of "
-                "the mean: set to that"
-            )
-            noisy[seen] = np.maximum(noisy[seen], least)
-        observed = np.where(seen, noisy / one.factor, np.nan)
-        made.add("thickness", np.where(none, one.values, observed))
-        made.add_truth("thickness", values / one.factor)
-        self._tell("thickness", parts, one.factor)
-        self.attrs["noise_correlation"] = self._recipe.correlation
-
-    def viscosity(
-        self, made: TwinDataset, flow: ShelfFlow, given: _Given, hardness: FieldFunction | None
-    ) -> None:
-        """Add the true viscosity, and the hardness of Glen's law."""
-        grid = self._found.fields["x_velocity"].grid
-        assert grid is not None
-        x, y = grid.points()
-        there = self._on_shelf(x, y) & np.isfinite(x)
-        sampled = Extended(flow, x[there], y[there], self._reach(flow))
-        names = VISCOSITIES[:1] if given.vertical is None else VISCOSITIES[1:]
-        found = sampled.viscosity()
-        if hardness is None:
-            # A field is known beyond the mesh as well as inside.
-            law = [one for one in (given.horizontal, given.vertical) if one is not None]
-            found = np.stack([as_function(one, "viscosity")(sampled.x, sampled.y) for one in law])
-        for name, own in zip(names, found, strict=False):
-            values = np.full(x.shape, np.nan)
-            values[there] = own
-            kind = name.partition("_")[2]
-            attrs = {"units": "Pa s", "long_name": f"true {kind} effective viscosity"}
-            attrs["long_name"] = " ".join(attrs["long_name"].split())
-            made.add_field(name, "x_velocity", values, attrs)
-        if hardness is not None:
-            values = np.full(x.shape, np.nan)
-            values[there] = hardness(x[there], y[there])
-            attrs = {"units": "Pa", "long_name": "true hardness B (1 s-1)^(1/n) of Glen's law"}
-            made.add_field("hardness", "x_velocity", values, attrs)
-
-    def _on_shelf(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        inside: np.ndarray = self._observations.domain.contains(x, y)
-        return inside
-
-    def _reach(self, flow: ShelfFlow) -> float:
-        """How far outside of the mesh a pixel may lie, m: its rim is smooth, that of pixels not."""
-        edges = flow.mesh.p[:, flow.mesh.facets]
-        return max(2 * self._observations.domain.spacing, float(np.hypot(*np.ptp(edges, 1)).max()))
-
-    def _error(self, role: str, seen: np.ndarray) -> np.ndarray | None:
-        """Errors of the data that are seen, SI; those that are missing are the median of others."""
-        one = self._found.fields.get(f"{role}_error")
-        if one is None or not one.usable:
-            return None
-        error = one.si[seen]
-        usable = np.isfinite(error) & (error > 0)
-        if not usable.any():
-            return None
-        return np.where(usable, error, np.median(error[usable]))
-
-    def _known(self, scatter: np.ndarray, what: str, size: np.ndarray) -> np.ndarray:
-        """Return the scatter, or what is taken instead where data tell none."""
-        stated = "x_velocity_error" if what == "velocity" else "thickness_error"
-        asked = self._recipe.parts[what] == "as data"
-        if stated in self._found.fields or not asked:
-            return scatter
-        typical = float(np.sqrt(np.mean(size**2)))
-        if (scatter > 1e-9 * typical).all():
-            self._notes.append(
-                f"{what} has no errors: its noise is what the data scatter about smooth surfaces"
-            )
-            return scatter
-        sentence = (
-            f"the data tell no noise of {what}: it has neither errors nor scatter. "
-            f"{100 * UNKNOWN[what]:g} % of its root mean square are taken; "
-            f"noise={{'{what}': ...}} sets another value"
-        )
-        self._notes.append(sentence)
-        warn(sentence, PlausibilityWarning)
-        return np.full_like(scatter, UNKNOWN[what] * typical)
-
-    def _tell(self, role: str, parts: Mapping[str, Any], unit: float) -> None:
-        """Keep the standard deviations for the attributes, in units of the data."""
-        for name, deviation in parts.items():
-            kind = name.partition("_")[2] or "white"
-            rms = float(np.sqrt(np.mean(np.square(deviation)))) / unit
-            self.attrs[f"{role}_noise_{kind}"] = rms
 
 
 def _constants_attrs(constants: PhysicalConstants) -> dict[str, float]:
