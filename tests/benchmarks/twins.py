@@ -137,17 +137,12 @@ def main() -> None:
             print_row(seed, method, f"{spent:.0f}", *told, alone)  # noqa: B023
 
         if arguments.seconds <= 0:
-            truth = twin[["viscosity"]].assign(thickness=shelf_thickness(twin))
+            truth = twin[["viscosity"]].assign(thickness=twin["thickness_true"])
             describe("the truth itself", 0.0, truth)
             continue
         describe(*by_xdiffice(twin, arguments.seconds))
         for row in by_control(twin, arguments.seconds):
             describe(*row)
-
-
-def shelf_thickness(twin: xr.Dataset) -> xr.DataArray:
-    """Return the true thickness."""
-    return twin["thickness_true"]
 
 
 if __name__ == "__main__":

@@ -88,10 +88,10 @@ class TwinDataset:
         self._put(name, array, attrs | self._mapped())
 
     def add_truth(self, role: str, values: np.ndarray) -> None:
-        """Add what is observed in a role, without noise and gaps, under a name that none has."""
+        """Add what is observed in a role, without noise and gaps, on the velocity's grid."""
         one = self._found.fields[role]
         attrs = {"units": one.units, "long_name": f"true {ROLES[role].meaning}"}
-        self.add_field(f"{self.names[role]}{TRUE}", role, values, attrs)
+        self.add_field(f"{self.names[role]}{TRUE}", "x_velocity", values, attrs)
 
     def finished(self) -> xr.Dataset:
         """Return it, with names by which all is found without help."""

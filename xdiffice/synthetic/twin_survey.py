@@ -143,14 +143,18 @@ class TwinSurvey:
             noisy[seen] = np.maximum(noisy[seen], least)
         observed = np.where(seen, noisy / one.factor, np.nan)
         made.add("thickness", np.where(none, one.values, observed))
-        made.add_truth("thickness", values / one.factor)
         self._tell("thickness", parts, one.factor)
         self.attrs["noise_correlation"] = self._recipe.correlation
 
-    def viscosity(
-        self, made: TwinDataset, flow: ShelfFlow, given: Given, hardness: FieldFunction | None
+    def truth(
+        self,
+        made: TwinDataset,
+        flow: ShelfFlow,
+        given: Given,
+        thickness: FieldFunction,
+        hardness: FieldFunction | None,
     ) -> None:
-        """Add the true viscosity, and the hardness of Glen's law."""
+        """Add what else is true, on the velocity's grid: a map, as a forward check takes it."""
         grid = self._found.fields["x_velocity"].grid
         assert grid is not None
         x, y = grid.points()
@@ -169,6 +173,11 @@ class TwinSurvey:
             attrs = {"units": "Pa s", "long_name": f"true {kind} effective viscosity"}
             attrs["long_name"] = " ".join(attrs["long_name"].split())
             made.add_field(name, "x_velocity", values, attrs)
+        factor = self._found.fields["thickness"].factor
+        assert factor is not None
+        values = np.full(x.shape, np.nan)
+        values[there] = thickness(x[there], y[there]) / factor
+        made.add_truth("thickness", values)
         if hardness is not None:
             values = np.full(x.shape, np.nan)
             values[there] = hardness(x[there], y[there])

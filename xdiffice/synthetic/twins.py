@@ -138,7 +138,8 @@ def twin(
         What `SSAViscosityInverter.fit` takes as it is, with names, dims, coordinates, units and
         gaps of the data. The truth beside it: ``viscosity``, or ``viscosity_horizontal`` and
         ``viscosity_vertical``, Pa s, ``hardness`` of Glen's law, and velocity and thickness under
-        their names with ``_true``. Attributes tell seed, noise, mesh and constants.
+        their names with ``_true``, all on the grid of the velocity. Attributes tell seed, noise,
+        mesh and constants.
 
     Raises
     ------
@@ -201,11 +202,12 @@ def twin(
     survey = TwinSurvey(found, observations, recipe, seed, notes)
     made = TwinDataset(found)
     survey.velocity(made, flow, scatter)
-    survey.thickness(made, as_function(true_thickness, "thickness", positive=True))
+    h = as_function(true_thickness, "thickness", positive=True)
+    survey.thickness(made, h)
     for role in found.fields:
         if role not in made.names:
             made.add(role)
-    survey.viscosity(made, flow, given, b)
+    survey.truth(made, flow, given, h, b)
     result = made.finished()
     attrs = {
         "title": "Twin of an ice shelf: its data as they would be with a known viscosity",
