@@ -74,7 +74,7 @@ def test_the_twin_of_a_shelf_with_its_own_viscosity_moves_as_the_shelf_does():
 
 
 def test_glens_law_with_patches_and_a_band_is_what_the_forward_check_finds():
-    fine = confined_shelf((100, 150))
+    fine = confined_shelf((60, 90))
     made = twin(fine, hardness=1.3e8, damage_bands=1, damage_width=9e3, noise=False)
     truth = made[["viscosity"]].assign(thickness=made["thickness_true"])
     assert made.diffice.forward_check(truth).attrs["relative_difference"] < 0.003
@@ -336,8 +336,8 @@ def test_velocity_at_points_needs_a_mask_that_is_a_raster(shelf, result):
     more = {"thickness": shelf[["thickness"]], "front": front}
     made = twin(points, result, mask=shelf["thickness"] > 0, noise=False, **more, **COARSE)
     assert made["x_velocity"].dims == ("point",)
-    at = shelf["x_velocity"].values.ravel()[::2]
-    np.testing.assert_allclose(made["x_velocity"], at, atol=0.03 * np.abs(at).max())
+    wrong = made["x_velocity"].values - points["x_velocity"].values
+    assert np.linalg.norm(wrong) < 0.06 * np.linalg.norm(points["x_velocity"])  # held by half
     scattered = points.assign_coords(x=points["x"] + 300 * np.sin(7 * points["y"]))
     scattered["x"].attrs = points["x"].attrs
     with pytest.raises(ParameterError, match="made of points: give a mask on a raster"):
@@ -401,11 +401,11 @@ def without_middle(result: xr.Dataset) -> xr.Dataset:
             UnitsError,
             "'Pa s' are needed",
         ),
-        (lambda r: r["viscosity"].drop_attrs(), UnitsError, "viscosity"),
+        (lambda r: r["viscosity"].drop_attrs(deep=False), UnitsError, "'viscosity' has no units"),
         (
-            lambda r: r.assign(viscosity=np.nan * r["viscosity"].assign_attrs(units="Pa s")),
-            (DataValuesError, UnitsError),
-            "",
+            lambda r: r.assign(viscosity=xr.full_like(r["viscosity"], np.nan)),
+            DataValuesError,
+            "all values of 'viscosity' of the result are missing",
         ),
         (
             lambda r: r.stack(point=("y", "x")).reset_index("point"),

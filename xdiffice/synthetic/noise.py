@@ -168,8 +168,9 @@ class Swaths:
     def number(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the number of the swath that each position lies in, from 0."""
         across = x * np.cos(self.angle) + y * np.sin(self.angle)
-        swath = np.floor((across - across.min() + self.start) / self.width).astype(int)
-        return swath - swath.min()
+        swath: np.ndarray = np.floor((across - across.min() + self.start) / self.width).astype(int)
+        swath -= swath.min()
+        return swath
 
     def stripes(self, x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw an offset for each swath; their rms over the positions is one."""

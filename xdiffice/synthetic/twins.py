@@ -333,7 +333,9 @@ def _neighbours(observations: Observations, scatter: np.ndarray) -> int:
     errors = observations.velocity.u_error, observations.velocity.v_error
     known = [np.median(error) for error in errors if error is not None]
     noise = float(max([*scatter, *known]) / speed)
-    return int(np.clip(NEIGHBOURS * noise / CLEAN, NEIGHBOURS, MOST_NEIGHBOURS))
+    # A surface over much of a coarse grid would follow its bends no more.
+    most = min(MOST_NEIGHBOURS, max(NEIGHBOURS, observations.velocity.x.size // 100))
+    return int(np.clip(NEIGHBOURS * noise / CLEAN, NEIGHBOURS, most))
 
 
 def _constants_attrs(constants: PhysicalConstants) -> dict[str, float]:
