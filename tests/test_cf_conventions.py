@@ -174,3 +174,17 @@ def test_a_geotiff_lies_where_the_shelf_lies(results, tmp_path):
         )
         np.testing.assert_array_equal(tiff.squeeze(), viscosity)
         assert np.isnan(tiff.rio.nodata)
+
+
+def test_a_twin_conforms(shelf, tmp_path):
+    data = xdiffice.synthetic.confined_shelf(
+        (20, 30),
+        mask=lambda x, y: np.hypot(x - 4e4, y) - 6e3,
+        noise=0.01,
+        thickness_noise=0.01,
+        error_variables=True,
+        y_order="descending",
+    ).assign_coords(crs=shelf["crs"].variable)
+    for name in ("x_velocity", "y_velocity", "thickness"):
+        data[name].attrs["grid_mapping"] = "crs"
+    assert complaints(data.diffice.twin(hardness=1.5e8), tmp_path) == []

@@ -29,7 +29,7 @@ INVERTER = RESULTS | {
     "choices",
     "uncertainty",
 }
-DOORS = {"errors", "forward_check", "inverter", "observations", "pictures", "results"}
+DOORS = {"errors", "forward_check", "inverter", "observations", "pictures", "results", "synthetic"}
 ALLOWED = {
     "errors": set(),
     "markup": set(),
@@ -78,7 +78,7 @@ ALLOWED = {
     },
     "accessor": DOORS,
     "cli": {"errors", "commands", "versions"},
-    "commands": DOORS | {"cli", "campaigns", "storage", "synthetic", "toml"},
+    "commands": DOORS | {"cli", "campaigns", "storage", "toml"},
     "tutorial": {"errors", "observations"},
     "__main__": {"cli"},
     "__init__": {

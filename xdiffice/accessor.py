@@ -370,6 +370,31 @@ class DifficeAccessor:
 
         return forward_check(self._dataset, result, **kwargs)
 
+    def twin(self, viscosity: Any = None, **kwargs: Any) -> xr.Dataset:
+        """Make this Dataset anew, as it would be if a viscosity were the true one.
+
+        Parameters
+        ----------
+        viscosity : xarray.Dataset, xarray.DataArray, callable or float, optional
+            Result of an inversion, or another viscosity, Pa s.
+        **kwargs
+            Keywords of `xdiffice.synthetic.twin`: ``hardness`` instead of a viscosity, ``noise``,
+            ``random_state``, ``thickness``, ``mask``, ``front`` and others.
+
+        Returns
+        -------
+        xarray.Dataset
+            What `fit` takes, with the truth beside it.
+
+        Raises
+        ------
+        XdifficeError
+            As in `xdiffice.synthetic.twin`.
+        """
+        from .synthetic.twins import twin
+
+        return twin(self._dataset, viscosity, **kwargs)
+
     @property
     def plot(self) -> Plots:
         """Pictures of a result of `invert`: ``plot.viscosity()``, ``plot.summary()`` and others.

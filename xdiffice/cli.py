@@ -51,6 +51,10 @@ EXAMPLES = {
         "xdiffice invert shelf.nc -o viscosity.nc --config run.toml --checkpoint run.nc",
         "xdiffice invert shelf.nc -o viscosity.nc --rheology anisotropic --subdomains auto",
     ],
+    "twin": [
+        "xdiffice twin shelf.nc viscosity.nc -o twin.nc",
+        "xdiffice twin shelf.nc --hardness 1.5e8 --seed 1 -o twin.nc",
+    ],
     "info": ["xdiffice info shelf.nc", "xdiffice info shelf.nc --front front.nc --json"],
     "report": [
         "xdiffice report viscosity.nc -o report.html --data shelf.nc",
@@ -217,6 +221,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("assemble", help="cut a shelf out of larger files, and find its front")
     )
     _add_invert(commands.add_parser("invert", help="infer the viscosity of a shelf in a file"))
+    _add_twin(
+        commands.add_parser("twin", help="make the data of a shelf anew, with a known viscosity")
+    )
     _add_info(commands.add_parser("info", help="tell what a file has and what it lacks"))
     _add_report(commands.add_parser("report", help="make a page for a browser of a result"))
     _add_campaign(commands.add_parser("campaign", help="infer the viscosity of many shelves"))
@@ -290,6 +297,29 @@ def _add_invert(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.nc",
         help="keep the state of the training there, and go on with it if it is there",
     )
+
+
+def _add_twin(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the data that a shelf would have given if a viscosity were the true one, with "
+        "gaps and noise, and the truth: invert it, and see how accurate a map of the shelf is."
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="TWIN.nc")
+    _add_reading(parser)
+    parser.add_argument(
+        "result", nargs="?", metavar="RESULT.nc", help="of invert: its viscosity is the true one"
+    )
+    parser.add_argument(
+        "--hardness", type=float, metavar="B", help="of Glen's law instead, Pa s^(1/n)"
+    )
+    parser.add_argument("--glen-exponent", type=float, metavar="N", help="(default: 3)")
+    parser.add_argument("--damage-bands", type=int, metavar="N", help="of soft ice (default: 5)")
+    parser.add_argument("--damage-width", type=float, metavar="M", help="of a band, m")
+    parser.add_argument("--no-noise", action="store_true", help="rather than noise as data have")
+    parser.add_argument("--mesh-size", type=float, metavar="M", help="of the finite elements, m")
+    parser.add_argument("--seed", type=int, metavar="N", help="of all randomness (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--quiet", action="store_true", help="do not print what was done")
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

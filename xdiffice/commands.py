@@ -107,6 +107,42 @@ def invert(arguments: argparse.Namespace) -> int:
     return _status(estimator, arguments.output, *kept)
 
 
+def twin(arguments: argparse.Namespace) -> int:
+    """Make the data of a shelf anew, with a viscosity that is known."""
+    from .synthetic.twins import twin as made
+
+    files = [arguments.result, arguments.thickness, arguments.mask, arguments.front]
+    inputs = [arguments.input, *(file for file in files if file)]
+    check_outputs([arguments.output], overwrite=arguments.overwrite, inputs=inputs)
+    velocity = _open(arguments.input)
+    result, thickness, mask, front = (_open(file) if file else None for file in files)
+    known = _given(
+        glen_exponent=arguments.glen_exponent,
+        random_state=arguments.seed,
+        noise=False if arguments.no_noise else None,
+    )
+    twin = made(
+        velocity,
+        result,
+        hardness=arguments.hardness,
+        damage_bands=arguments.damage_bands,
+        damage_width=arguments.damage_width,
+        mesh_size=arguments.mesh_size,
+        thickness=thickness,
+        mask=mask,
+        front=front,
+        **known,
+        **_reading(arguments),
+    )
+    write_whole(arguments.output, _writer(arguments.output, twin))
+    say = _speaker(arguments.quiet)
+    for sentence in filter(None, str(twin.attrs.get("comment", "")).split(". ")):
+        say(f"note: {sentence}")
+    say(f"{twin.attrs['n_triangles']} triangles, seed {twin.attrs['seed']}")
+    say(f"wrote {arguments.output}")
+    return 0
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Print what was found in files and what is missing, or what a result is."""
     from .observations.report import report

@@ -14,23 +14,14 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from xdiffice import __version__
-from xdiffice.errors import CoordinateError, VariableNotFoundError
 from xdiffice.forward.observed import ObservedShelf
 from xdiffice.forward.solve import solve_shelf
-from xdiffice.observations.axes import find_axes, load_grid
 from xdiffice.observations.conventions import conforming
 from xdiffice.observations.gather import gather
 from xdiffice.observations.points import Observations
-from xdiffice.observations.units import factor, magnitude, units_of
-from xdiffice.physics.constants import PhysicalConstants
+from xdiffice.observations.rasters import constants_of, raster_of, viscosities_of
 from xdiffice.results.template import Target, resolve_template
 
-UNITS = {
-    "viscosity": "Pa s",
-    "viscosity_horizontal": "Pa s",
-    "viscosity_vertical": "Pa s",
-    "thickness": "m",
-}
 MEANT = {"x_velocity": "x velocity of ice", "y_velocity": "y velocity of ice"}
 
 
@@ -99,59 +90,22 @@ def forward_check(
     observations = gather(
         dataset, thickness, mask=mask, front=front, variables=variables, units=units
     )
-    names = [name for name in UNITS if name in result and name != "thickness"]
-    if names not in (["viscosity"], ["viscosity_horizontal", "viscosity_vertical"]):
-        raise VariableNotFoundError(
-            "the result needs 'viscosity', or 'viscosity_horizontal' and 'viscosity_vertical'; it "
-            f"has {', '.join(map(repr, result.data_vars)) or 'no variables'}"
-        )
-    fields = {name: _raster(result, name) for name in names}
+    viscosities = list(viscosities_of(result).values())
     shelf = ObservedShelf.of(observations, mesh_size)
     flow = solve_shelf(
         shelf.mesh,
-        _raster(result, "thickness"),
+        raster_of(result, "thickness", "m"),
         shelf.velocity,
         shelf.front,
-        viscosity=fields[names[0]],
-        vertical_viscosity=fields[names[1]] if len(names) == 2 else None,
-        constants=_constants(result),
+        viscosity=viscosities[0],
+        vertical_viscosity=viscosities[1] if len(viscosities) == 2 else None,
+        constants=constants_of(result),
     )
     target = resolve_template(None, observations.labels)
     inside = np.isfinite(target.x) & np.isfinite(target.y)
     modelled = np.full((2, target.size), np.nan)
     modelled[:, inside] = flow.velocity(target.x[inside], target.y[inside])
     return _labelled(modelled, target, observations, result)
-
-
-def _raster(result: xr.Dataset, name: str) -> xr.DataArray:
-    """One variable of the result in SI units, on coordinates x and y in m."""
-    if name not in result:
-        raise VariableNotFoundError(f"the result has no variable {name!r}; predict it as well")
-    array = result[name]
-    axes = find_axes(array, result, None, notes=[])
-    if axes.kind != "raster" or set(axes.dims) != set(array.dims):
-        raise CoordinateError(
-            f"{name!r} of the result is on {axes.kind} with dims {array.dims}; a forward check "
-            "needs it on a raster of x and y: predict on a grid"
-        )
-    load_grid(axes, axes.x.values, axes.y.values)
-    scale = factor(units_of(array, name, name, None, []), UNITS[name], name)
-    array = array.transpose(*axes.dims)
-    return xr.DataArray(
-        scale * np.asarray(magnitude(array), np.float64),
-        dims=("y", "x"),
-        coords={
-            "y": axes.factor * np.asarray(axes.y.values, np.float64),
-            "x": axes.factor * np.asarray(axes.x.values, np.float64),
-        },
-    )
-
-
-def _constants(result: xr.Dataset) -> PhysicalConstants:
-    """Take the constants with which a viscosity was inferred, where the result tells them."""
-    known = ("ice_density", "sea_water_density", "gravity")
-    given = {name: float(result.attrs[name]) for name in known if name in result.attrs}
-    return PhysicalConstants(**given)
 
 
 def _labelled(

@@ -46,10 +46,18 @@ class ObservedShelf:
     velocity: tuple[FieldFunction, FieldFunction]
 
     @classmethod
-    def of(cls, observations: Observations, mesh_size: float | None = None) -> ObservedShelf:
-        """Mesh the shelf's pixels and find out what holds them; `mesh_size` as in `mask_mesh`."""
+    def of(
+        cls,
+        observations: Observations,
+        mesh_size: float | None = None,
+        neighbours: int = NEIGHBOURS,
+    ) -> ObservedShelf:
+        """Mesh the shelf's pixels and find out what holds them; `mesh_size` as in `mask_mesh`.
+
+        Of noisy velocity a node of the rim takes more than 16 `neighbours`.
+        """
         mesh, front = _held(mask_mesh(_mask(observations.domain), mesh_size), observations)
-        return cls(mesh, front, _surfaces(observations.velocity))
+        return cls(mesh, front, _surfaces(observations.velocity, neighbours))
 
 
 def _mask(domain: Domain) -> xr.DataArray:
@@ -68,8 +76,8 @@ def _line(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     number = np.round((positions - there[0]) / step).astype(int)
     if np.abs(there[0] + number * step - positions).max() > 0.1 * step:
         raise ParameterError(
-            "a forward check needs a shelf of pixels, and this one is made of points: give a mask "
-            "on a raster"
+            "the forward solver needs a shelf of pixels, and this one is made of points: give a "
+            "mask on a raster"
         )
     line = there[0] + step * (np.arange(number.max() + 1 + 2 * MARGIN) - MARGIN)
     return line, number + MARGIN
@@ -113,16 +121,14 @@ def _longest(mesh: MeshTri) -> float:
     return float(np.hypot(*(end - start)).max())
 
 
-def _surfaces(
-    velocity: VelocityPoints,
-) -> tuple[FieldFunction, FieldFunction]:
+def _surfaces(velocity: VelocityPoints, neighbours: int) -> tuple[FieldFunction, FieldFunction]:
     """Functions of position: the quadratic surface that fits the nearest observations best.
 
     Noise averages, and on a raster it also holds half a pixel beyond the outermost pixels, where
     the rim is, and where the velocity bends next to a wall.
     """
     tree = cKDTree(np.column_stack([velocity.x, velocity.y]))
-    n = min(NEIGHBOURS, velocity.x.size)
+    n = min(neighbours, velocity.x.size)
 
     def surface(values: np.ndarray) -> FieldFunction:
         def at(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from xdiffice.forward.meshes import box_mesh, level_set_mesh, mask_mesh
 from xdiffice.forward.solve import solve_shelf
 from xdiffice.synthetic.confined import confined_shelf
 from xdiffice.synthetic.exact import spreading_shelf, uniaxial_shelf
+from xdiffice.synthetic.twins import twin
 
 __all__ = [
     "ShelfFlow",
@@ -21,5 +22,6 @@ __all__ = [
     "near_points",
     "solve_shelf",
     "spreading_shelf",
+    "twin",
     "uniaxial_shelf",
 ]
