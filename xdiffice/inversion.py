@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xdiffice.adjoint import Adjoint, Noise
+from xdiffice.adjoint.stage import Adjoint, Noise
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
@@ -164,7 +164,7 @@ class Inversion:
             self.misfit_of_modelled = adjoint.modelled(fitted)
             return fitted, stop_reason
 
-        def report(step: int, objective: float, misfit: float) -> None:
+        def report(objective: float, misfit: float) -> None:
             recorder.record("adjoint", budget, objective, {"modelled_velocity": misfit**2})
 
         try:

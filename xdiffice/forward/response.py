@@ -157,7 +157,9 @@ class ShelfResponse:
         v_v = form(d_y, along, d_y) + form(d_x, across, d_x)
         return bmat([[u_u, mixed], [mixed.T, v_v]]).tocsr()
 
-    def forces(self, stresses: tuple[np.ndarray, np.ndarray, np.ndarray], fields: csr_matrix) -> csr_matrix:
+    def forces(
+        self, stresses: tuple[np.ndarray, np.ndarray, np.ndarray], fields: csr_matrix
+    ) -> csr_matrix:
         """Forces at the free nodes, field by field.
 
         Parameters

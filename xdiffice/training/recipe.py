@@ -88,6 +88,7 @@ def train(
                 row[part] = theta
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
+
         def released(best: np.ndarray) -> bool:
             return bool(
                 budget.reserved and enough is not None and enough(best.reshape(thetas.shape))

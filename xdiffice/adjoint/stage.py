@@ -1,0 +1,151 @@
+"""The last stage: a viscosity that moves the ice as it was seen to move.
+
+What networks leave of the equations at points says little about the velocity that their viscosity
+causes. Here that velocity is solved for, by finite elements, and the fields are corrected until it
+is the observed one: the control method (MacAyeal 1993, doi 10.3189/S0022143000017744) around the
+fields of the networks. Takes a `FittedModel` and observations, hands on the model with its
+`Correction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from xdiffice.adjoint.control import Control, Report
+from xdiffice.adjoint.mesh import Mesh
+from xdiffice.forward.observed import ObservedShelf
+from xdiffice.model.splines import SplineLattice
+from xdiffice.observations.points import Observations
+from xdiffice.physics.scales import Scales
+from xdiffice.results.diagnostics import shortest_wavelength
+from xdiffice.results.evaluate import FittedModel
+
+MODEL_ERROR = 0.014  # of the rms speed: what thickness, rim and the equations themselves leave
+EXPLAINED = 0.005  # of the rms speed, beyond the noise: no more is asked of a viscosity
+CELL = 1.5  # of the lattice, in legs of a triangle
+COARSE = 2.0  # legs of the first mesh, in those of the second
+USED = 1e-3  # sum over the quadrature points of a spline that the shelf has
+THICKNESS_FREEDOM = 0.2  # of its error: what the velocity says about thickness it says unsurely
+LEAST_THICKNESS_ERROR = 0.002  # of the mean
+
+
+class Noise(NamedTuple):
+    """Standard errors of every observed u and v, m s-1."""
+
+    u: np.ndarray
+    v: np.ndarray
+
+
+class Adjoint:
+    """The last stage of one shelf.
+
+    Parameters
+    ----------
+    observations : Observations
+        The shelf.
+    scales : Scales
+        Its units.
+    noise : Noise
+        Of the velocity.
+
+    Attributes
+    ----------
+    noise : float
+        Of the velocity, over the rms speed.
+    n_triangles : int
+        Of the finer mesh.
+
+    Raises
+    ------
+    ParameterError
+        Nothing holds the shelf, or it is made of points.
+    """
+
+    def __init__(self, observations: Observations, scales: Scales, noise: Noise):
+        self._observations, self._scales = observations, scales
+        velocity = observations.velocity
+        square = float(np.mean(velocity.u**2 + velocity.v**2)) or 1.0
+        self.noise = float(np.sqrt(np.mean(noise.u**2 + noise.v**2) / square))
+        self._errors = np.sqrt(np.stack(noise) ** 2 + 0.5 * MODEL_ERROR**2 * square)
+        self._shelf = ObservedShelf.of(observations)
+        self.n_triangles = int(self._shelf.mesh.nelements)
+
+    @cached_property
+    def fine(self) -> Mesh:
+        """Mesh of the result."""
+        return Mesh(self._shelf, self._scales, self._observations.velocity, self._errors)
+
+    @cached_property
+    def coarse(self) -> Mesh:
+        """Mesh of the first steps."""
+        size = COARSE * self._scales.length * self.fine.response.leg
+        shelf = ObservedShelf.of(self._observations, size)
+        return Mesh(shelf, self._scales, self._observations.velocity, self._errors)
+
+    def explained(self, fitted: FittedModel) -> bool:
+        """Tell whether a viscosity moves the ice as observed; on the coarse mesh, at little cost."""
+        return self.coarse.modelled(fitted) ** 2 <= self.noise**2 + EXPLAINED**2
+
+    def modelled(self, fitted: FittedModel) -> float:
+        """Return by how much the velocity that a viscosity causes misses the observed one."""
+        return self.fine.modelled(fitted)
+
+    def corrected(
+        self,
+        fitted: FittedModel,
+        steps: int,
+        seconds_left: Callable[[], float],
+        rng: np.random.Generator,
+        report: Report,
+    ) -> tuple[FittedModel, float]:
+        """Correct the fields of a model until they move the ice as observed.
+
+        Parameters
+        ----------
+        fitted : FittedModel
+            Networks.
+        steps : int
+            Gauss-Newton steps on each mesh, at most.
+        seconds_left : callable
+            Wall time that is left.
+        rng : numpy.random.Generator
+            Decides about what members of an ensemble differ in.
+        report : callable
+            Hears of every step.
+
+        Returns
+        -------
+        FittedModel, and by how much the modelled velocity misses the observed one
+        """
+        points, unit = self.fine.response, fitted.scales.length
+        lattice = SplineLattice.covering(points.x, points.y, CELL * points.leg)
+        sums = np.asarray(lattice.matrix(points.x, points.y).sum(axis=0)).ravel()
+        used = np.flatnonzero(sums > USED)
+        reach = shortest_wavelength(fitted) / (2 * np.pi * unit)
+        error = self._thickness_error(fitted)
+        controls: np.ndarray | None = None
+        for mesh in (self.coarse, self.fine):
+            control = Control(mesh, fitted, lattice, used, error, reach)
+            state = control.minimised(controls, steps, seconds_left, report)
+            controls = state.controls
+            if seconds_left() <= 0:
+                break  # what the coarse mesh says may be all there is time for
+        misfit = mesh.relative_misfit(state.response.velocity)
+        return replace(fitted, correction=control.correction(state, rng)), misfit
+
+    def _thickness_error(self, fitted: FittedModel) -> float:
+        """Return how far the thickness may move, over its mean.
+
+        A fit of p parameters to n values follows (p / n)^½ of their scatter.
+        """
+        ice = self._observations.thickness
+        found = fitted.evaluate(ice.x, ice.y, ("thickness",))["thickness"]
+        scatter = float(np.sqrt(np.mean((found - ice.h) ** 2))) / fitted.scales.thickness
+        n_parameters = len(fitted.region_scales) * fitted.model.motion.n_parameters
+        share = np.sqrt(min(1.0, n_parameters / ice.x.size))
+        return THICKNESS_FREEDOM * max(scatter * share, LEAST_THICKNESS_ERROR)
