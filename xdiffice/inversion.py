@@ -39,6 +39,7 @@ from xdiffice.uncertainty.members import Chance
 
 ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
 SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
+SCATTER_TO_ERROR = 1.04  # a median of squares of blocks of a dozen data is below their mean
 
 
 class Inversion:
@@ -181,7 +182,10 @@ class Inversion:
             return None
         velocity, shelf = self._observations.velocity, self._shelf
         errors = (
-            np.full(velocity.x.size, shelf.scatter[name] * getattr(shelf.scales, name).scale)
+            np.full(
+                velocity.x.size,
+                SCATTER_TO_ERROR * shelf.scatter[name] * getattr(shelf.scales, name).scale,
+            )
             if given is None
             else given
             for name, given in (("u", velocity.u_error), ("v", velocity.v_error))

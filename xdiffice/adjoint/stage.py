@@ -26,6 +26,7 @@ from xdiffice.results.diagnostics import shortest_wavelength
 from xdiffice.results.evaluate import FittedModel
 
 MODEL_ERROR = 0.014  # of the rms speed: what thickness, rim and the equations themselves leave
+UNSURE = 1.05  # times the noise: what is known of it
 EXPLAINED = 0.005  # of the rms speed, beyond the noise: no more is asked of a viscosity
 CELL = 1.5  # of the lattice, in legs of a triangle
 COARSE = 2.0  # legs of the first mesh, in those of the second
@@ -89,7 +90,7 @@ class Adjoint:
 
     def explained(self, fitted: FittedModel) -> bool:
         """Tell whether a viscosity moves the ice as observed; on the coarse mesh, at little cost."""
-        return self.coarse.modelled(fitted) ** 2 <= self.noise**2 + EXPLAINED**2
+        return self.coarse.modelled(fitted) ** 2 <= (UNSURE * self.noise) ** 2 + EXPLAINED**2
 
     def modelled(self, fitted: FittedModel) -> float:
         """Return by how much the velocity that a viscosity causes misses the observed one."""

@@ -56,7 +56,7 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
     """
     if "residual_velocity" in attrs:
         missed, noise = float(attrs["residual_velocity"]), float(attrs.get("noise_velocity", 0.0))
-        if missed**2 <= noise**2 + UNMOVED**2:
+        if missed <= 1.1 * noise + UNMOVED:
             return None
         return (
             f"a forward model with this viscosity misses the observed velocity by "
