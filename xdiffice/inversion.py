@@ -39,6 +39,7 @@ from xdiffice.uncertainty.members import Chance
 
 ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
 SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
+CLOSING_SHARE = 0.05  # of these, for what comes after its last step
 SCATTER_TO_ERROR = 1.04  # a median of squares of blocks of a dozen data is below their mean
 
 
@@ -168,9 +169,14 @@ class Inversion:
         def report(objective: float, misfit: float) -> None:
             recorder.record("adjoint", budget, objective, {"modelled_velocity": misfit**2})
 
+        closing = SECONDS_OF_A_TRIANGLE * CLOSING_SHARE * adjoint.n_triangles
         try:
             fitted, self.misfit_of_modelled = adjoint.corrected(
-                fitted, int(self._estimator.adjoint_steps), lambda: budget.seconds_left, rng, report
+                fitted,
+                int(self._estimator.adjoint_steps),
+                lambda: budget.seconds_left - closing,
+                rng,
+                report,
             )
         except KeyboardInterrupt:
             stop_reason = "interrupted"

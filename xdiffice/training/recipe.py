@@ -26,6 +26,8 @@ from xdiffice.training.shelf import Shelf
 from xdiffice.training.snapshot import Keeper, Snapshots
 from xdiffice.training.team import Team
 
+STILL_RESERVED = 0.04  # of the reserved seconds, where nothing has to come after the training
+
 
 def train(
     members: Sequence[Shelf],
@@ -89,10 +91,15 @@ def train(
             if budget.interrupted.is_set():
                 return thetas, "interrupted"
 
+        asked = enough is None or not budget.reserved
+
         def released(best: np.ndarray) -> bool:
-            return bool(
-                budget.reserved and enough is not None and enough(best.reshape(thetas.shape))
-            )
+            nonlocal asked
+            if asked:
+                return False
+            asked = True
+            assert enough is not None
+            return enough(best.reshape(thetas.shape))
 
         best, reason = _rounds(rows, members, budget, team, snapshots, released)
         return best.reshape(thetas.shape), reason
@@ -167,7 +174,7 @@ def _rounds(
             going = [pair for pair in pairs if pair[0].stop_reason is None]
             if not going and last == "max_seconds" and released(_best(descents)):
                 for one in (budget, *parts):
-                    one.reserved = 0.0
+                    one.reserved *= STILL_RESERVED
                 for descent in descents:
                     if descent.stop_reason == "max_seconds":
                         descent.stop_reason = None
