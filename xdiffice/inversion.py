@@ -165,7 +165,8 @@ class Inversion:
             return fitted, stop_reason
 
         def report(objective: float, misfit: float) -> None:
-            recorder.record("adjoint", budget, objective, {"modelled_velocity": misfit**2})
+            squares = {"modelled_velocity": misfit**2, "velocity_noise": adjoint.noise**2}
+            recorder.record("adjoint", budget, objective, squares)
 
         try:
             fitted, self.misfit_of_modelled = adjoint.corrected(

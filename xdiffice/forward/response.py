@@ -115,7 +115,7 @@ class ShelfResponse:
         )
 
     def at_points(self, velocity: np.ndarray) -> tuple[Jet, Jet]:
-        """u and v with first derivatives at the quadrature points."""
+        """U and v with first derivatives at the quadrature points."""
         parts = velocity[: self.n_nodes], velocity[self.n_nodes :]
         d_x, d_y = self._slopes
         u, v = (Jet(self._value @ part, d_x @ part, d_y @ part) for part in parts)
