@@ -41,6 +41,7 @@ ALLOWED = {
     "training": {"errors", "forward", "physics", "model"},
     "results": RESULTS,
     "forward": {"errors", "observations", "physics"},
+    "adjoint": {"errors", "forward", "model", "observations", "physics", "results"},
     "synthetic": {"errors", "forward", "observations", "physics"},
     "parameters": {"errors", "observations", "physics"},
     "preparation": {
@@ -62,7 +63,7 @@ ALLOWED = {
     "pictures": {"errors", "markup", "observations", "physics.constants", "results"},
     "forward_check": {"", "errors", "forward", "observations", "physics", "results"},
     "checkpoint": {"", "errors", "results", "training"},
-    "inversion": INVERTER,
+    "inversion": INVERTER | {"adjoint"},
     "inverter": INVERTER | {"checkpoint", "inversion", "storage"},
     "storage": INVERTER | {"inverter"},
     "campaigns": {
@@ -101,6 +102,7 @@ FORBIDDEN = {
     "physics": {"xarray", "optax", "sklearn", "matplotlib"},
     "model": {"xarray", "optax", "sklearn", "matplotlib"},
     "forward": {"jax", "optax", "sklearn", "matplotlib"},
+    "adjoint": {"xarray", "optax", "sklearn", "matplotlib"},
     "training": {"sklearn", "matplotlib"},
     "results": {"optax", "sklearn", "matplotlib"},
     "pictures": {"jax", "optax", "sklearn"},

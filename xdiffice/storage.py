@@ -377,8 +377,11 @@ def _partition(stored: xr.Dataset) -> Partition:
 def _correction(stored: xr.Dataset) -> Correction:
     attrs = stored.attrs
     lattice = SplineLattice(
-        *(float(attrs[name]) for name in ("x", "y", "spacing")),
-        *(int(attrs[name]) for name in ("n_x", "n_y")),
+        x=float(attrs["x"]),
+        y=float(attrs["y"]),
+        spacing=float(attrs["spacing"]),
+        n_x=int(attrs["n_x"]),
+        n_y=int(attrs["n_y"]),
     )
     coefficients = stored["coefficients"].values
     if coefficients.ndim != 3 or coefficients.shape[2] != lattice.n:

@@ -92,11 +92,7 @@ class Control:
             moving = self._mesh.response.at_points(state.response.velocity)
             weights, pull = self._weights(state), self._prior.slope(*moving)
 
-            def value(state: State, weights=weights, pull=pull) -> float:
-                likely = 0.5 * (self._prior.precision @ state.controls) + pull
-                return float(0.5 * np.sum(weights * state.misfits**2) + likely @ state.controls)
-
-            before = value(state)
+            before = self._value(state, weights, pull)
             report(before, self._mesh.relative_misfit(state.response.velocity))
             tangent = self._tangent(state, weights)
             gradient = tangent.adjoint(self._mesh.by_velocity(weights * state.misfits))
@@ -104,10 +100,10 @@ class Control:
             change = self._solved(tangent, -gradient, seconds_left)
             share = self._longest(change)
             found = self._state(state.controls + share * change, motion)
-            while not value(found) < before and share > SHORTEST:
+            while not self._value(found, weights, pull) < before and share > SHORTEST:
                 share /= 2
                 found = self._state(state.controls + share * change, motion)
-            lowered = before - value(found)
+            lowered = before - self._value(found, weights, pull)
             if not lowered > 0:
                 break
             state = found
@@ -165,6 +161,11 @@ class Control:
         response = self._mesh.response.solved(ice)
         return State(controls, ice, slopes, response, self._mesh.misfits(response.velocity))
 
+    def _value(self, state: State, weights: np.ndarray, pull: np.ndarray) -> float:
+        """Sum of misfit and prior."""
+        likely = 0.5 * (self._prior.precision @ state.controls) + pull
+        return float(0.5 * np.sum(weights * state.misfits**2) + likely @ state.controls)
+
     def _tangent(self, state: State, weights: np.ndarray) -> Tangent:
         return Tangent(
             self._mesh, self._prior.value, state.ice, state.slopes, state.response, weights
@@ -204,4 +205,5 @@ class Control:
 
 
 def _log_thickness(h: Jet) -> np.ndarray:
-    return np.log(np.maximum(h.value, THINNEST))
+    log: np.ndarray = np.log(np.maximum(h.value, THINNEST))
+    return log

@@ -1,4 +1,4 @@
-"""What is likely of fields before a velocity was seen: smooth hardness, thickness within its errors.
+"""What is likely of fields before a velocity was seen: smooth hardness, thickness near the known.
 
 Quadratic forms over the coefficients of splines: those of every field of the rheology, then those
 of the logarithm of thickness.

@@ -88,7 +88,7 @@ class Adjoint:
         return Mesh(shelf, self._scales, self._observations.velocity, self._errors)
 
     def explained(self, fitted: FittedModel) -> bool:
-        """Tell whether a viscosity moves the ice as observed; on the coarse mesh, at little cost."""
+        """Tell, on the coarse mesh, whether a viscosity moves the ice as observed."""
         return self.coarse.modelled(fitted) ** 2 <= self.noise**2 + EXPLAINED**2
 
     def modelled(self, fitted: FittedModel) -> float:
@@ -148,4 +148,4 @@ class Adjoint:
         scatter = float(np.sqrt(np.mean((found - ice.h) ** 2))) / fitted.scales.thickness
         n_parameters = len(fitted.region_scales) * fitted.model.motion.n_parameters
         share = np.sqrt(min(1.0, n_parameters / ice.x.size))
-        return THICKNESS_FREEDOM * max(scatter * share, LEAST_THICKNESS_ERROR)
+        return float(THICKNESS_FREEDOM * max(scatter * share, LEAST_THICKNESS_ERROR))

@@ -115,7 +115,7 @@ class ShelfResponse:
         )
 
     def at_points(self, velocity: np.ndarray) -> tuple[Jet, Jet]:
-        """U and v with first derivatives at the quadrature points."""
+        """Return u and v with first derivatives at the quadrature points."""
         parts = velocity[: self.n_nodes], velocity[self.n_nodes :]
         d_x, d_y = self._slopes
         u, v = (Jet(self._value @ part, d_x @ part, d_y @ part) for part in parts)
@@ -160,7 +160,7 @@ class ShelfResponse:
     def forces(
         self, stresses: tuple[np.ndarray, np.ndarray, np.ndarray], fields: csr_matrix
     ) -> csr_matrix:
-        """Forces at the free nodes, field by field.
+        """Make the forces at the free nodes, field by field.
 
         Parameters
         ----------
