@@ -166,7 +166,7 @@ def test_what_a_forward_model_makes_of_it_comes_first(described):
     assert rows["flow"] == [
         f"a forward model with this viscosity misses the observed velocity by {said}"
     ]
-    assert rows["a forward model with this viscosity misses the observed velocity by"] == [said]
+    assert rows["velocity: a forward model with this viscosity misses it by"] == [said]
     assert rows["momentum: residual of the networks, of the driving stress (rms)"] == ["4.5 %"]
     assert facts.FORWARD in page
     assert page.index(facts.FORWARD) < page.index(facts.RESIDUAL_OF_NETWORKS)

@@ -56,7 +56,7 @@ def test_what_a_forward_model_makes_of_it_comes_before_the_share_of_the_stress()
     good = result(residual_front=0.04, noise_velocity=0.0062, residual_velocity=0.0064)
     rows = [*overview(good).rows][-3:]
     assert rows == [
-        ("a forward model with this viscosity misses the observed velocity by",
+        ("velocity: a forward model with this viscosity misses it by",
          "0.64 %; the noise of the data is 0.62 %"),
         ("momentum: residual of the networks, of the driving stress (rms)", "3.1 %"),
         ("front: residual of the networks, of the stress at the front (rms)", "4 %"),

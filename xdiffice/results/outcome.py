@@ -117,7 +117,7 @@ def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
     [('iterations', '3000'), ('thickness: relative L2 misfit', '1.23 %')]
     >>> for row in outcome_rows({"residual_momentum": 0.045, "residual_velocity": 0.0064}):
     ...     print(*row, sep=": ")
-    a forward model with this viscosity misses the observed velocity by: 0.64 %
+    velocity: a forward model with this viscosity misses it by: 0.64 %
     momentum: residual of the networks, of the driving stress (rms): 4.5 %
     """
     rows = []
@@ -129,7 +129,7 @@ def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
         rows.append(("random state", str(attrs["random_state"])))
     told = modelled(attrs)
     if told is not None:
-        rows.append((MODELLED, told))
+        rows.append(("velocity: a forward model with this viscosity misses it by", told))
     for kind, meaning in _MEANINGS.items():
         for name, value in attrs.items():
             what = str(name).removeprefix(f"{kind}_")
