@@ -102,7 +102,7 @@ class SSAViscosityInverter(BaseEstimator):
     progress : bool
         Whether to show a progress bar with the terms of the loss.
     checkpoint : path, optional
-        netCDF file in which the state of the last stage is kept. If it is there, `fit` goes on with
+        netCDF file in which the state of the third stage is kept. If it is there, `fit` goes on with
         it, and ends where an undisturbed one would have ended, bit for bit where iterations are
         counted; ``max_seconds`` counts what was spent before. With a larger ``max_iterations``
         a training that has ended goes on.
@@ -126,7 +126,7 @@ class SSAViscosityInverter(BaseEstimator):
     n_interior, n_front : int, optional
         Points in a sample at which the momentum balance and the front's condition are asked for.
     sampling : {"uniform", "residual"}
-        How data and these points are drawn in the last stage: all as likely, or with more weight
+        How data and these points are drawn in the third stage: all as likely, or with more weight
         where misfits and residuals are large (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
         Iterations between two samples; a quarter as many where there are regions.
@@ -137,15 +137,15 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The last stage
+        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The third stage
         begins with 1/32 of the momentum.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full, for members
-        of an ensemble a tenth. While the last stage settles, up to 1e-5 counts in any case.
+        of an ensemble a tenth. While the third stage settles, up to 1e-5 counts in any case.
     penalty_weight : float
         Weight of what a rheology prefers among fields that the equations cannot tell apart: of
-        the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the last stage it falls to
+        the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the third stage it falls to
         this from a thousand times as much over 20 samples. Grows with noise as momentum's does.
     interface_weight : float
         Weight of the mean squared jumps of velocity and thickness where regions meet, in units of
