@@ -29,7 +29,7 @@ shelf = xdiffice.synthetic.confined_shelf(
 # the inferred viscosity. The twin is observed as the shelf is, and inverted in the same way: here
 # by an ensemble, which predicts its own error.
 twin = shelf.diffice.twin(hardness=1.3e8, damage_bands=2, damage_width=5e3, random_state=1)
-found = twin.diffice.invert(n_members=2, max_seconds=40, progress=False)
+found = twin.diffice.invert(n_members=2, max_iterations=1000, progress=False)
 
 # %%
 # What the ensemble predicts, and what is wrong, pixel by pixel: both are factors.

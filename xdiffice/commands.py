@@ -18,7 +18,7 @@ import xarray as xr
 from .cli import BAD_INPUT, INTERRUPTED, RUN_FAILED, as_options, complain, one_line
 from .errors import FileFormatError, MissingDependencyError
 from .results.names import VISCOSITIES
-from .results.outcome import STRESSES, stopped_by
+from .results.outcome import MODELLED, STRESSES, modelled, stopped_by
 from .results.writing import check_outputs, write_whole
 
 if TYPE_CHECKING:
@@ -320,13 +320,20 @@ def _summarise(
     """Print what a user needs to judge the fit: doubts, misfits, residuals, why it stopped."""
     for note in estimator.notes_:
         say(f"note: {note}")
+    attrs = {f"residual_{name}": share for name, share in estimator.residual_.items()}
+    attrs |= {f"noise_{name}": share for name, share in getattr(estimator, "noise_", {}).items()}
+    told, by = modelled(attrs), ""
+    if told is not None:
+        by = " of the networks"
+        say(f"{MODELLED} {told}")
     for name, misfit in estimator.misfit_.items():
         say(f"misfit of {name} (relative L2): {100 * misfit:.3g} %")
     for name in ("x_momentum_residual", "y_momentum_residual"):
         rms = float((result[name] ** 2).mean() ** 0.5)
         say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
-    for name, share in estimator.residual_.items():
-        say(f"residual of {name}, relative to {STRESSES[name]} (rms): {100 * share:.3g} %")
+    for name, stress in STRESSES.items():
+        share = estimator.residual_[name]
+        say(f"residual of {name}{by}, relative to {stress} (rms): {100 * share:.3g} %")
     for name, share in estimator.jump_.items():
         say(f"jump of {name} between subdomains, relative to its range (rms): {100 * share:.2g} %")
     say(f"stopped after {estimator.n_iter_} iterations: {stopped_by(estimator.stop_reason_)}")

@@ -181,7 +181,8 @@ class Inversion:
             return fitted
 
         def report(objective: float, misfit: float) -> None:
-            recorder.record("adjoint", budget, objective, {"modelled_velocity": misfit**2})
+            squares = {"modelled_velocity": misfit**2, "velocity_noise": adjoint.noise**2}
+            recorder.record("adjoint", budget, objective, squares)
 
         closing = CLOSING_SHARE * SECONDS_OF_A_TRIANGLE * adjoint.n_triangles
         corrected, self.misfit_of_modelled = adjoint.corrected(

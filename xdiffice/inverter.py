@@ -60,6 +60,9 @@ class SSAViscosityInverter(BaseEstimator):
         div(h T) = ρ g' h ∇h in the shelf,   T n = ½ ρ g' h n at its calving front,
         T = 2 μ (ε + tr(ε) I).
 
+    The fields that come out are then corrected until a forward model with them moves the ice as
+    observed, see Notes.
+
     Parameters
     ----------
     rheology : {"isotropic", "anisotropic", "glen"} or Rheology
@@ -78,27 +81,28 @@ class SSAViscosityInverter(BaseEstimator):
         known: from errors, or by its scatter. `predict` returns their mean, and by which factor
         they differ.
     max_seconds : float, optional
-        Wall time of `fit`, compilation included. Without it only ``max_iterations`` counts, and
-        the same ``random_state`` gives the same bits on the same machine.
+        Wall time of `fit`, compilation included; up to 30 % of it, less on small meshes, are kept
+        for the last stage, or trained on where that has nothing to do. Without it only
+        ``max_iterations`` counts, and the same ``random_state`` gives the same bits on the same
+        machine.
     max_iterations : int, optional
-        Quasi-Newton iterations, all stages together. What comes first ends the training; with
-        neither it is after 3000 iterations.
+        Quasi-Newton iterations of the networks, all stages together. What comes first ends the
+        training; with neither it is after 3000 iterations.
     tolerance : float
         Stop when the loss on fresh samples has not fallen by this share over ten samples; where
         there are regions, over forty, which are a quarter as long.
     random_state : int, numpy.random.RandomState or None
         Seed of initial parameters and samples.
     adjoint_steps : int
-        Gauss-Newton steps of the last stage on each of two meshes, at most. It corrects viscosity
-        and thickness until a forward model with them moves the ice as observed, within the noise
-        (control method: MacAyeal 1993, doi 10.3189/S0022143000017744). With 0 there is none.
+        Gauss-Newton steps of the last stage, which corrects viscosity and thickness, on each of two
+        meshes, at most; see Notes. With 0 there is no such stage.
     warm_start : bool
         Whether `fit` starts from the fit before, of the same shelf at another time: with its
         regions, scales and sizes of networks, and without the first stages of the training.
     progress : bool
         Whether to show a progress bar with the terms of the loss.
     checkpoint : path, optional
-        netCDF file in which the state of the last stage is kept. If it is there, `fit` goes on with
+        netCDF file in which the state of the third stage is kept. If it is there, `fit` goes on with
         it, and ends where an undisturbed one would have ended, bit for bit where iterations are
         counted; ``max_seconds`` counts what was spent before. With a larger ``max_iterations``
         a training that has ended goes on.
@@ -122,7 +126,7 @@ class SSAViscosityInverter(BaseEstimator):
     n_interior, n_front : int, optional
         Points in a sample at which the momentum balance and the front's condition are asked for.
     sampling : {"uniform", "residual"}
-        How data and these points are drawn in the last stage: all as likely, or with more weight
+        How data and these points are drawn in the third stage: all as likely, or with more weight
         where misfits and residuals are large (Wu et al. 2023, doi 10.1016/j.cma.2022.115671).
     resample_every : int
         Iterations between two samples; a quarter as many where there are regions.
@@ -133,15 +137,15 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The last stage
+        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The third stage
         begins with 1/32 of the momentum.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full, for members
-        of an ensemble a tenth. While the last stage settles, up to 1e-5 counts in any case.
+        of an ensemble a tenth. While the third stage settles, up to 1e-5 counts in any case.
     penalty_weight : float
         Weight of what a rheology prefers among fields that the equations cannot tell apart: of
-        the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the last stage it falls to
+        the mean of (log μ_h - log μ_v)² where ice is anisotropic. In the third stage it falls to
         this from a thousand times as much over 20 samples. Grows with noise as momentum's does.
     interface_weight : float
         Weight of the mean squared jumps of velocity and thickness where regions meet, in units of
@@ -164,7 +168,9 @@ class SSAViscosityInverter(BaseEstimator):
         detail of the data asks for.
     history_ : xarray.Dataset
         Loss, its terms and their weights on every fresh sample, on dim ``sample``; with regions,
-        which of them it was, NaN for the whole shelf.
+        which of them it was, NaN for the whole shelf. Rows of the stage ``adjoint`` are Gauss-Newton
+        steps: ``modelled_velocity`` is the squared relative misfit of the modelled velocity,
+        ``velocity_noise`` what noise makes of it.
     n_iter_ : int
         Quasi-Newton iterations done; with regions, by each of them.
     stop_reason_ : str
@@ -173,14 +179,35 @@ class SSAViscosityInverter(BaseEstimator):
     misfit_ : dict of str to float
         Relative L2 misfit of ``x_velocity``, ``y_velocity``, ``thickness`` over all data.
     residual_ : dict of str to float
-        Root mean square of the residual of ``momentum`` over that of the driving stress, and of
-        ``front`` over that of the front's stress.
+        ``velocity``: by how much a forward model with this viscosity and thickness misses the
+        observed velocity (relative L2), where the last stage could model the shelf. ``momentum``
+        and ``front``: root mean squares of what the networks, before the correction, leave over of
+        these equations at points, over those of the driving stress and of the front's stress.
+    noise_ : dict of str to float
+        Noise of the data over their root mean square: of ``velocity``, beside which its residual
+        stands. Empty without a last stage.
     jump_ : dict of str to float
         Rms of what the networks of neighbouring regions differ by where these meet, over the range
         of the field: of ``x_velocity``, ``y_velocity``, ``thickness`` and ``log_viscosity`` (the
         logarithms of the rheology's fields). Empty with one region; predictions have no jumps.
     notes_ : tuple of str
-        What was noticed while the Dataset was read.
+        What was noticed while the Dataset was read, and why a shelf could not be modelled.
+
+    Notes
+    -----
+    What networks leave over of the equations at points says little of the velocity that their
+    viscosity causes. The last stage solves for that velocity, by quadratic finite elements on the
+    shelf's own mesh, and where it is not the observed one, within noise and 0.5 % of the speed,
+    corrects the logarithms of thickness and of every field of the rheology by bicubic splines
+    (control method: MacAyeal 1993, doi 10.3189/S0022143000017744). Gauss-Newton steps, first on a
+    coarse mesh, lower the misfit of the velocity, in which outliers count less, plus a prior: the
+    hardness of Glen's law with n = 3 varies smoothly, so that viscosity follows the strain rate,
+    and thickness moves by a share of its error. Members of an ensemble get samples of what data and
+    prior leave possible (randomised maximum a posteriori: Bardsley et al. 2014,
+    doi 10.1137/140964023). What `predict` returns is continuous, with two derivatives.
+
+    Where nothing holds a shelf, or it is made of points, the viscosity is that of the networks, and
+    `notes_` says so.
 
     Examples
     --------
@@ -302,8 +329,9 @@ class SSAViscosityInverter(BaseEstimator):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            The momentum balance is off by more than a tenth of the driving stress, or the training
-            was interrupted.
+            A forward model with this viscosity misses the observed velocity by more than its noise
+            and 3 %; where there is none, the momentum balance is off by more than a tenth of the
+            driving stress. Or the training was interrupted.
         """
         check_parameters(self)
         budget = self._budget()
@@ -389,8 +417,10 @@ class SSAViscosityInverter(BaseEstimator):
             what else the rheology has, of an ensemble each with its geometric standard deviation,
             ``viscosity_std``, a factor; ``x_velocity``, ``y_velocity`` and ``thickness`` as fitted,
             in the units of the data; ``effective_strain_rate`` (s-1); ``x_momentum_residual``,
-            ``y_momentum_residual`` (Pa). Attributes tell how it was made and how the training
-            ended: ``estimator``, ``stop_reason``, ``misfit_x_velocity`` and others.
+            ``y_momentum_residual`` (Pa), of the corrected fields. Attributes tell how it was made
+            and how the training ended: ``estimator``, ``stop_reason``, ``misfit_x_velocity``,
+            ``residual_velocity`` (what a forward model with this viscosity misses the velocity by),
+            ``noise_velocity`` and others.
 
         Raises
         ------

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xdiffice.pictures.curves import CURVES, FORWARD
+
 matplotlib = pytest.importorskip("matplotlib")
 
 
@@ -34,7 +36,23 @@ def test_curves_contrast_with_the_paper_and_leave_no_stage_empty():
     np.testing.assert_allclose(
         lines["viscosity, to its first guess"].get_ydata(), [np.nan, 3.0, 0.5, np.nan]
     )
-    for line in lines.values():
-        rgb = np.array(matplotlib.colors.to_rgb(line.get_color()))
+    for colour in [line.get_color() for line in lines.values()] + [CURVES[FORWARD][1]]:
+        rgb = np.array(matplotlib.colors.to_rgb(colour))
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 3  # of WCAG, for graphics
+
+
+def test_steps_against_a_forward_model_stand_side_by_side():
+    history = xr.Dataset(
+        {
+            "stage": ("sample", ["motion", "all", "adjoint", "adjoint", "adjoint"]),
+            "iteration": ("sample", [0, 100, 100, 100, 100]),
+            "loss": ("sample", [1.0, 0.1, 0.4, 0.3, 0.2]),
+            "thickness": ("sample", [4.0, 1.0, np.nan, np.nan, np.nan]),
+            "modelled_velocity": ("sample", [np.nan, np.nan, 0.04, 0.0004, 0.0001]),
+        }
+    )
+    _, forward = history.diffice.plot.history()
+    assert forward.get_label() == "velocity, by a forward model"
+    np.testing.assert_allclose(forward.get_ydata()[2:], [0.2, 0.02, 0.01])
+    np.testing.assert_allclose(forward.get_xdata()[2:], [100.0, 102.0, 104.0])

@@ -164,6 +164,20 @@ def test_residuals_tell_their_share_of_the_driving_stress(result):
         result.attrs["residual_momentum"] = share
         title = result.diffice.plot.residuals().axes.get_title()
         assert title == f"momentum residual\n({percent_} % of the driving stress, rms)"
+    result.attrs["residual_velocity"] = 0.0064
+    title = result.diffice.plot.residuals().axes.get_title()
+    assert title.endswith("(networks alone: 120 % of the driving stress, rms)")
+
+
+def test_the_page_says_first_how_the_ice_moves(result):
+    assert summary_figure(result).get_suptitle() == ""
+    result.attrs |= {"residual_velocity": 0.0064, "noise_velocity": 0.0062}
+    expected = (
+        "A forward model with this viscosity misses the observed velocity by 0.64 %; "
+        "the noise of the data is 0.62 %"
+    )
+    assert summary_figure(result).get_suptitle() == expected
+    assert result.diffice.plot.summary()[0].figure.get_suptitle() == expected
 
 
 def test_ten_maps_fill_two_rows_with_what_is_compared_side_by_side():

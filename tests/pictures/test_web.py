@@ -154,8 +154,23 @@ def test_numbers_are_explained_where_they_stand(described):
     assert "Flags say, in shares of the shelf, whether the flow determines" in flags
     bare = described[["viscosity"]]
     bare.attrs = {}
-    for sentence in (facts.MISFIT, facts.RESIDUAL, facts.FLAGS):
+    for sentence in (facts.FORWARD, facts.MISFIT, facts.RESIDUAL, facts.FLAGS):
         assert sentence not in web_page(bare)
+
+
+def test_what_a_forward_model_makes_of_it_comes_first(described):
+    assert facts.FORWARD not in web_page(described)  # of a version that had none
+    page = web_page(described.assign_attrs(residual_velocity=0.0064, noise_velocity=0.0062))
+    said = "0.64 %; the noise of the data is 0.62 %"
+    rows = Reader(page).rows
+    assert rows["flow"] == [
+        f"a forward model with this viscosity misses the observed velocity by {said}"
+    ]
+    assert rows["velocity: a forward model with this viscosity misses it by"] == [said]
+    assert rows["momentum: residual of the networks, of the driving stress (rms)"] == ["4.5 %"]
+    assert facts.FORWARD in page
+    assert page.index(facts.FORWARD) < page.index(facts.RESIDUAL_OF_NETWORKS)
+    assert facts.RESIDUAL not in page
 
 
 def test_a_spread_is_a_factor_and_a_quantile_no_row(result):

@@ -52,6 +52,20 @@ def test_doubt_is_shown():
     assert "off by 146 %" in bad.diffice._repr_html_()
 
 
+def test_what_a_forward_model_makes_of_it_comes_before_the_share_of_the_stress():
+    good = result(residual_front=0.04, noise_velocity=0.0062, residual_velocity=0.0064)
+    rows = [*overview(good).rows][-3:]
+    assert rows == [
+        ("velocity: a forward model with this viscosity misses it by",
+         "0.64 %; the noise of the data is 0.62 %"),
+        ("momentum: residual of the networks, of the driving stress (rms)", "3.1 %"),
+        ("front: residual of the networks, of the stress at the front (rms)", "4 %"),
+    ]  # fmt: skip
+    assert overview(good.assign_attrs(residual_momentum=1.46)).doubt is None
+    bad = good.assign_attrs(residual_velocity=0.2)
+    assert "misses the observed velocity by 20 %, where the noise" in str(overview(bad).doubt)
+
+
 def test_of_an_ensemble_the_spread_is_a_factor_and_quantiles_are_named():
     ds = result().assign(
         viscosity_std=(("y", "x"), np.full((3, 67), 1.07), {"units": "1"}),

@@ -118,7 +118,7 @@ class Archive:
                 key: value
                 for key, value in row.items()
                 if key in FIRST_COLUMNS
-                or key.startswith(("misfit_", "residual_", "jump_"))
+                or key.startswith(("misfit_", "noise_", "residual_", "jump_"))
                 or key in ("finished", "started_from")
             }
             for row in rows

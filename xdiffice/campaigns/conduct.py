@@ -40,8 +40,8 @@ class Campaign:
         The Zarr store.
     table : pandas.DataFrame
         A row for every run, by its group in the store: ``status`` (``complete`` or ``failed``),
-        ``stop_reason``, ``n_iter``, ``seconds``, ``error``, misfits, residuals and jumps as the
-        estimator has them (shares, not per cent), and ``outcome``: what this call did, which is
+        ``stop_reason``, ``n_iter``, ``seconds``, ``error``, misfits, noise, residuals and jumps as
+        the estimator has them (shares, not per cent), and ``outcome``: what this call did, which is
         ``computed``, ``retried``, ``skipped`` or ``failed``.
     """
 

@@ -108,7 +108,7 @@ def _reported(inverter: SSAViscosityInverter) -> dict[str, Any]:
         "n_iter": int(inverter.n_iter_),
         "notes": "; ".join(inverter.notes_),
     }
-    for kind in ("misfit", "residual", "jump"):
-        for name, value in getattr(inverter, f"{kind}_").items():
+    for kind in ("misfit", "noise", "residual", "jump"):
+        for name, value in getattr(inverter, f"{kind}_", {}).items():
             reported[f"{kind}_{name}"] = float(value)
     return reported

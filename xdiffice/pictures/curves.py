@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NEEDED = {"stage", "iteration", "loss"}
 PARTS = ("member", "region")
+FORWARD = "modelled_velocity"
 # Root mean squares of these are in units that can be compared: of logarithms, of what is about 1.
 # Colours of Okabe & Ito (2008) that contrast with white by 3 to 1 or more.
 CURVES = {
@@ -24,7 +25,9 @@ CURVES = {
     "momentum": ("momentum", "#D55E00"),
     "front": ("front", "#009E73"),
     "first_viscosity": ("viscosity, to its first guess", "#666666"),
+    FORWARD: ("velocity, by a forward model", "#111111"),
 }
+APART = 0.02  # of all iterations: steps of the last stage, which are no iterations
 
 
 def draw_history(history: xr.Dataset, ax: Axes | None = None) -> list[Line2D]:
@@ -57,14 +60,16 @@ def draw_history(history: xr.Dataset, ax: Axes | None = None) -> list[Line2D]:
         )
     ax = axes_or_new(ax, (6.4, 4.0))
     lines: list[Line2D] = []
+    iterations = _places(history)
     for name, (term, colour) in CURVES.items():
         squares = _squares(history, name)
         if not np.isfinite(squares).any():
             continue  # no term of this training
         label: str | None = term
         for rows in _parts(history):
-            x, y = history["iteration"].values[rows], np.sqrt(squares[rows])
-            lines += ax.plot(x, y, color=colour, linewidth=1, label=label)
+            x, y = iterations[rows], np.sqrt(squares[rows])
+            marker = "." if name == FORWARD else None
+            lines += ax.plot(x, y, color=colour, linewidth=1, marker=marker, label=label)
             label = None  # one entry of the legend for all parts
     _mark_stages(ax, history)
     ax.set_yscale("log")
@@ -79,6 +84,14 @@ def _squares(history: xr.Dataset, name: str) -> np.ndarray:
     names = [one for one in (name, f"x_{name}", f"y_{name}") if one in history]
     nothing = np.full(history.sizes["sample"], np.nan)
     return np.sum([history[one].values for one in names], axis=0) if names else nothing
+
+
+def _places(history: xr.Dataset) -> np.ndarray:
+    """Return iterations, and beyond the last one steps against a forward model side by side."""
+    places: np.ndarray = history["iteration"].values.astype(float)
+    steps = np.flatnonzero(np.isfinite(_squares(history, FORWARD)))
+    places[steps] += APART * max(1.0, places.max()) * np.arange(steps.size)
+    return places
 
 
 def _parts(history: xr.Dataset) -> list[np.ndarray]:

@@ -15,17 +15,28 @@ from xdiffice.pictures.layers import Layer
 from xdiffice.pictures.observed import Observed
 from xdiffice.results.flags import percent, shares, whole_numbers, words
 from xdiffice.results.names import OUTPUT_VARIABLES, QUALITY, Quality
-from xdiffice.results.outcome import doubt, stopped_by
+from xdiffice.results.outcome import MODELLED, doubt, modelled, stopped_by
 
 MISFIT = (
     "Misfits are fitted minus observed, relative to what was observed: on a real shelf about 1 % "
     "of the velocity and 4 % of the thickness, of which maps should show noise, tracks of "
     "satellites and rifts, no pattern of the flow."
 )
+FORWARD = (
+    "A forward model solves the balance of forces for the velocity that viscosity and thickness "
+    "cause: the viscosity explains the flow where that misses the observed velocity by no more "
+    "than the noise of the data and one percent or so."
+)
 RESIDUAL = (
     "The momentum residual is what the balance of forces leaves over: about 5 % of the driving "
     "stress or less is usual on a real shelf, 1 % or less on a synthetic one; more means that the "
     "viscosity does not explain the flow."
+)
+RESIDUAL_OF_NETWORKS = (
+    "The momentum residual is what the networks leave over of the balance of forces at points, "
+    "before the forward model corrects them: about 5 % of the driving stress or less is usual on a "
+    "real shelf, 1 % or less on a synthetic one. Its map is that of the corrected fields, which "
+    "balance forces over triangles and not at points."
 )
 FLAGS = (
     "Flags say, in shares of the shelf, whether the flow determines the viscosity. Where they say "
@@ -70,6 +81,7 @@ def about(
         "projection": _projection(result),
         "date": _date(str(result.attrs.get("history") or "")),
         "training": stopped_by(reason),
+        "flow": f"{MODELLED} {told}" if (told := modelled(result.attrs)) else "",
         "doubt": doubt(result.attrs) or "",
     }
     return [(name, text) for name, text in rows.items() if text]
@@ -96,9 +108,14 @@ def constants(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
 
 def explanations(attrs: Mapping[Any, Any]) -> list[str]:
     """Return sentences about the numbers that there are."""
-    kinds = {str(name).partition("_")[0] for name in attrs}
-    sentences = {"misfit": MISFIT, "residual": RESIDUAL}
-    return [text for kind, text in sentences.items() if kind in kinds]
+    names = {str(name) for name in attrs}
+    forward = "residual_velocity" in names
+    sentences = {
+        FORWARD: forward,
+        MISFIT: any(name.startswith("misfit_") for name in names),
+        RESIDUAL_OF_NETWORKS if forward else RESIDUAL: "residual_momentum" in names,
+    }
+    return [text for text, there in sentences.items() if there]
 
 
 def _extent(layer: Layer) -> str:

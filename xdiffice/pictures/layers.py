@@ -262,13 +262,18 @@ def _quality(result: xr.Dataset, title: str) -> Layer:
 
 
 def _of_driving_stress(result: xr.Dataset) -> str:
-    """Say what residuals in Pa amount to, where the result tells."""
+    """Say what residuals in Pa amount to, where the result tells.
+
+    The share is that of the networks: fields that a forward model has corrected balance forces
+    over triangles, and the map shows what that leaves at points.
+    """
     share = result.attrs.get("residual_momentum")
     if share is None:
         return ""
     percent = 100 * float(share)
     number = f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
-    return f"\n({number} % of the driving stress, rms)"
+    by = "networks alone: " if "residual_velocity" in result.attrs else ""
+    return f"\n({by}{number} % of the driving stress, rms)"
 
 
 def _quantile_title(array: xr.DataArray, name: str) -> str:

@@ -246,11 +246,12 @@ class Plots:
             matplotlib is not installed.
         """
         from .maps import new_figure
-        from .summary import draw_page, figure_size, page
+        from .summary import draw_page, figure_size, headline, page
 
         data = None if observed is None else Observed(observed, thickness, front=front)
         shown = page(self._dataset, data, truth)
-        return draw_page(figure or new_figure(figure_size(shown)), shown, data)
+        own = figure or new_figure(figure_size(shown))
+        return draw_page(own, shown, data, headline(self._dataset))
 
 
 def _draw(

@@ -12,6 +12,7 @@ import xarray as xr
 from xdiffice.pictures.layers import Layer, layers
 from xdiffice.pictures.maps import draw_map, draw_scale_bar, map_size, require_matplotlib
 from xdiffice.pictures.observed import Observed
+from xdiffice.results.outcome import MODELLED, modelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +65,7 @@ def summary_figure(
 
     shown = page(result, observed, truth)
     figure = Figure(figsize=figure_size(shown), layout="constrained")
-    draw_page(figure, shown, observed)
+    draw_page(figure, shown, observed, headline(result))
     return figure
 
 
@@ -75,8 +76,18 @@ def figure_size(shown: Page) -> tuple[float, float]:
     return width * columns, height * rows
 
 
-def draw_page(figure: Figure | SubFigure, shown: Page, observed: Observed | None) -> list[Axes]:
+def headline(result: xr.Dataset) -> str:
+    """Say whether the viscosity moves the ice as observed, where the result tells."""
+    told = modelled(result.attrs)
+    return "" if told is None else f"{MODELLED} {told}".capitalize()
+
+
+def draw_page(
+    figure: Figure | SubFigure, shown: Page, observed: Observed | None, head: str = ""
+) -> list[Axes]:
     """Draw layers into a figure, with the front of the data, and return their axes."""
+    if head:
+        figure.suptitle(head, fontsize="medium")
     rows, columns = _arrangement(shown)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     placed = in_rows(shown, columns)

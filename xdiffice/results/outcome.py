@@ -16,14 +16,16 @@ _REASONS = {
     "not_finite": "values were no longer finite; the best before is kept",
     "interrupted": "the best until then is kept",
 }
+MODELLED = "a forward model with this viscosity misses the observed velocity by"
 UNMOVED = 0.03  # of the velocity, beyond its noise
 UNBALANCED = 0.1  # of the driving stress; fits that have settled leave half of it on real shelves
 _MEANINGS = {
     "misfit": "relative L2 misfit",
     "noise": "noise of the data, estimated",
-    "residual": "residual, of {} (rms)",
+    "residual": "residual{}, of {} (rms)",
     "jump": "jump between sub-regions, of its range (rms)",
 }
+_IN_ONE_ROW = {("residual", "velocity"), ("noise", "velocity")}  # `modelled` has both
 
 
 def outcome(estimator: Any) -> dict[str, str | int | float]:
@@ -50,6 +52,7 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
 
     Examples
     --------
+    >>> doubt({"residual_velocity": 0.0064, "noise_velocity": 0.0062, "residual_momentum": 0.2})
     >>> doubt({"residual_momentum": 0.03, "stop_reason": "tolerance", "n_iter": 2500})
     >>> doubt({"residual_momentum": 1.46, "stop_reason": "max_seconds", "n_iter": 40})[:52]
     'the momentum balance is off by 146 % of the driving '
@@ -59,11 +62,10 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
         if missed <= 1.1 * noise + UNMOVED:
             return None
         return (
-            f"a forward model with this viscosity misses the observed velocity by "
-            f"{100 * missed:.3g} %, where the noise of the data is {100 * noise:.2g} %: train "
-            f"longer (stopped by {attrs['stop_reason']} after {attrs['n_iter']} iterations) or, if "
-            "that does not help, look whether all of the front is at the sea and all of the mask "
-            "is afloat"
+            f"{MODELLED} {100 * missed:.3g} %, where the noise of the data is {100 * noise:.2g} %: "
+            f"train longer (stopped by {attrs['stop_reason']} after {attrs['n_iter']} iterations) "
+            "or, if that does not help, look whether all of the front is at the sea and all of the "
+            "mask is afloat"
         )
     off = float(attrs.get("residual_momentum", 0.0))
     if off <= UNBALANCED:
@@ -74,6 +76,22 @@ def doubt(attrs: Mapping[Any, Any]) -> str | None:
         f"{attrs['stop_reason']} after {attrs['n_iter']} iterations) or, if that does not help, "
         "look whether all of the front is at the sea and all of the mask is afloat"
     )
+
+
+def modelled(attrs: Mapping[Any, Any]) -> str | None:
+    """Say by how much a forward model misses the observed velocity; None where it is not known.
+
+    Examples
+    --------
+    >>> modelled({"residual_velocity": 0.0064, "noise_velocity": 0.0062})
+    '0.64 %; the noise of the data is 0.62 %'
+    """
+    if "residual_velocity" not in attrs:
+        return None
+    told = f"{100 * float(attrs['residual_velocity']):.2g} %"
+    if "noise_velocity" in attrs:
+        told += f"; the noise of the data is {100 * float(attrs['noise_velocity']):.2g} %"
+    return told
 
 
 def stopped_by(reason: str) -> str:
@@ -90,10 +108,17 @@ def stopped_by(reason: str) -> str:
 def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Return what of it is among some attributes, in words.
 
+    What a forward model makes of the viscosity comes before misfits and residuals. Files of
+    versions that modelled no velocity have no such row.
+
     Examples
     --------
     >>> outcome_rows({"n_iter": 3000, "misfit_thickness": 0.0123})
     [('iterations', '3000'), ('thickness: relative L2 misfit', '1.23 %')]
+    >>> for row in outcome_rows({"residual_momentum": 0.045, "residual_velocity": 0.0064}):
+    ...     print(*row, sep=": ")
+    velocity: a forward model with this viscosity misses it by: 0.64 %
+    momentum: residual of the networks, of the driving stress (rms): 4.5 %
     """
     rows = []
     if "stop_reason" in attrs:
@@ -102,12 +127,16 @@ def outcome_rows(attrs: Mapping[Any, Any]) -> list[tuple[str, str]]:
         rows.append(("iterations", str(attrs["n_iter"])))
     if "random_state" in attrs:
         rows.append(("random state", str(attrs["random_state"])))
+    told = modelled(attrs)
+    if told is not None:
+        rows.append(("velocity: a forward model with this viscosity misses it by", told))
     for kind, meaning in _MEANINGS.items():
         for name, value in attrs.items():
-            if str(name).startswith(f"{kind}_"):
-                what = str(name).removeprefix(f"{kind}_")
-                told = meaning.format(STRESSES.get(what, "its stress"))
-                if (kind, what) == ("residual", "velocity"):
-                    told = "modelled with this viscosity, relative L2 misfit"
-                rows.append((f"{what.replace('_', ' ')}: {told}", f"{100 * float(value):.3g} %"))
+            what = str(name).removeprefix(f"{kind}_")
+            if what == name or (told is not None and (kind, what) in _IN_ONE_ROW):
+                continue
+            # Finite elements balance forces over a triangle: at points the networks are judged.
+            by = "" if kind != "residual" or told is None else " of the networks"
+            meant = meaning.format(by, STRESSES.get(what, "its stress"))
+            rows.append((f"{what.replace('_', ' ')}: {meant}", f"{100 * float(value):.3g} %"))
     return rows

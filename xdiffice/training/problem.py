@@ -66,7 +66,7 @@ class Recipe:
     tolerance, patience : float, int
         See `Plan`.
     sampling : {"uniform", "residual"}
-        How points are drawn in the last stage: all as likely, or with more weight where residuals
+        How points are drawn in the third stage: all as likely, or with more weight where residuals
         are large.
     dtype : {"float64", "float32"}
         Of parameters and samples; to be trained within `full_precision` of the same.

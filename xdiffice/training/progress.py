@@ -20,7 +20,7 @@ from xdiffice.training.budget import Budget
 from xdiffice.training.loss import Batch
 
 LINE_SECONDS = 10.0  # between two lines of a log
-MISFITS = ("velocity", "thickness", "first viscosity", "modelled velocity")
+MISFITS = ("velocity", "thickness", "first viscosity", "modelled velocity", "noise of the data")
 RESIDUALS = ("momentum", "front")
 
 
@@ -107,6 +107,8 @@ def ratios_of(
         sums["first viscosity"] = Ratio(terms["first_viscosity"], 1.0)
     if "modelled_velocity" in terms:
         sums["modelled velocity"] = Ratio(terms["modelled_velocity"], 1.0)
+    if "velocity_noise" in terms:
+        sums["noise of the data"] = Ratio(terms["velocity_noise"], 1.0)
     sums |= {name: ratio for name, ratio in measured.items() if f"x_{name}" in terms}
     return {
         name: Ratio(*(counts.get(name, 1.0) * square for square in ratio))
@@ -180,6 +182,12 @@ class Lines(Progress):
     def __init__(self, total: int | None):
         super().__init__(total)
         self._last = time.monotonic()
+
+    def take(self, part: Any, stage: str, budget: Budget, ratios: Ratios) -> None:
+        """Learn how a part fares; steps against a forward model are no iterations."""
+        super().take(part, stage, budget, ratios)
+        if "modelled velocity" in ratios:
+            self.advance(0)
 
     def advance(self, iterations: int) -> None:
         """Count iterations, and print where it is time."""

@@ -45,9 +45,9 @@ def train(
     budget : Budget
         Limits; iterations are those of every region.
     start : ndarray, shape (n_members, n_regions, model.n_parameters), optional
-        Parameters of an earlier training, with the same scales: the last stage is all there is.
+        Parameters of an earlier training, with the same scales: the third stage is all there is.
     keeper : Keeper, optional
-        Keeps snapshots of the last stage, and may have one to begin with.
+        Keeps snapshots of the third stage, and may have one to begin with.
     enough : callable, optional
         ``enough(theta)``: whether nothing has to come after the training. Asked when only the
         seconds are left that the budget has reserved; they are then used for training, too.
@@ -225,7 +225,7 @@ def early_plan(recipe: Recipe, budget: Budget, turns: int = 1) -> Plan:
 
 
 def last_plan(recipe: Recipe, budget: Budget) -> Plan:
-    """Limits of the last stage: all that is left."""
+    """Limits of the third stage: all that is left."""
     return Plan(
         budget.iterations_left,
         math.inf,  # the budget's own, which may grow

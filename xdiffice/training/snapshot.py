@@ -1,6 +1,6 @@
 """All that a training would need to go on elsewhere: arrays, and numbers that JSON can hold.
 
-Taken between two samples of the last stage. What follows from parameters, such as what neighbours
+Taken between two samples of the third stage. What follows from parameters, such as what neighbours
 have, is not part of it.
 """
 
@@ -92,7 +92,7 @@ class Snapshots:
             self.known = self.known[None]  # written before there were members
 
     def rewind(self, budget: Budget) -> None:
-        """Count what was spent before the last stage, and all seconds."""
+        """Count what was spent before the third stage, and all seconds."""
         if self.earlier:
             budget.iterations = int(self.earlier.numbers["iterations"])
             budget.evaluations = int(self.earlier.numbers["evaluations"])
