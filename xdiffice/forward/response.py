@@ -98,7 +98,7 @@ class ShelfResponse:
     @cached_property
     def _value(self) -> csr_matrix:
         """From a scalar field at the nodes to the quadrature points."""
-        return self._operator(lambda phi: np.asarray(phi.value))
+        return self._operator(lambda phi: np.asarray(phi))
 
     @cached_property
     def _slopes(self) -> tuple[csr_matrix, csr_matrix]:
