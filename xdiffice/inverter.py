@@ -103,9 +103,9 @@ class SSAViscosityInverter(BaseEstimator):
         Whether to show a progress bar with the terms of the loss.
     checkpoint : path, optional
         netCDF file in which the state of the third stage is kept. If it is there, `fit` goes on
-        with it, and ends where an undisturbed one would have ended, bit for bit where iterations are
-        counted; ``max_seconds`` counts what was spent before. With a larger ``max_iterations``
-        a training that has ended goes on.
+        with it, and ends where an undisturbed one would have ended, bit for bit where iterations
+        are counted; ``max_seconds`` counts what was spent before. With a larger
+        ``max_iterations`` a training that has ended goes on.
     checkpoint_seconds : float
         Time between two checkpoints; more where writing takes more than a twentieth of it.
     width, depth : int
@@ -169,8 +169,8 @@ class SSAViscosityInverter(BaseEstimator):
     history_ : xarray.Dataset
         Loss, its terms and their weights on every fresh sample, on dim ``sample``; with regions,
         which of them it was, NaN for the whole shelf. Rows of the stage ``adjoint`` are
-        Gauss-Newton steps: ``modelled_velocity`` is the squared relative misfit of the modelled velocity,
-        ``velocity_noise`` what noise makes of it.
+        Gauss-Newton steps: ``modelled_velocity`` is the squared relative misfit of the modelled
+        velocity, ``velocity_noise`` what noise makes of it.
     n_iter_ : int
         Quasi-Newton iterations done; with regions, by each of them.
     stop_reason_ : str
