@@ -159,22 +159,33 @@ class Inversion:
         budget.reserved = 0.0
         if adjoint is None or stop_reason == "interrupted":
             return fitted, stop_reason
+        try:
+            return self._last_stage(adjoint, fitted, budget, recorder, rng), stop_reason
+        except KeyboardInterrupt:
+            return fitted, "interrupted"
+
+    def _last_stage(
+        self,
+        adjoint: Adjoint,
+        fitted: FittedModel,
+        budget: Budget,
+        recorder: Recorder,
+        rng: np.random.Generator,
+    ) -> FittedModel:
+        """Correct what networks found, unless it moves the ice as observed already."""
         self.noise = adjoint.noise
         if adjoint.explained(fitted):
             self.misfit_of_modelled = adjoint.modelled(fitted)
-            return fitted, stop_reason
+            return fitted
 
         def report(objective: float, misfit: float) -> None:
             squares = {"modelled_velocity": misfit**2, "velocity_noise": adjoint.noise**2}
             recorder.record("adjoint", budget, objective, squares)
 
-        try:
-            fitted, self.misfit_of_modelled = adjoint.corrected(
-                fitted, int(self._estimator.adjoint_steps), lambda: budget.seconds_left, rng, report
-            )
-        except KeyboardInterrupt:
-            stop_reason = "interrupted"
-        return fitted, stop_reason
+        corrected, self.misfit_of_modelled = adjoint.corrected(
+            fitted, int(self._estimator.adjoint_steps), lambda: budget.seconds_left, rng, report
+        )
+        return corrected
 
     def _adjoint(self, recorder: Recorder) -> Adjoint | None:
         """Make the last stage; None where there is none, or nothing holds the shelf."""

@@ -91,8 +91,7 @@ class Control:
         for _ in range(steps):
             moving = self._mesh.response.at_points(state.response.velocity)
             weights, pull = self._weights(state), self._prior.slope(*moving)
-
-            before = self._value(state, weights, pull)
+            before = total = self._value(state, weights, pull)
             report(before, self._mesh.relative_misfit(state.response.velocity))
             tangent = self._tangent(state, weights)
             gradient = tangent.adjoint(self._mesh.by_velocity(weights * state.misfits))
@@ -106,13 +105,13 @@ class Control:
             lowered = before - self._value(found, weights, pull)
             if not lowered > 0:
                 break
-            state = found
+            state, total = found, before - lowered
             if self._rheology.needs_strain_rate:
                 motion = self._mesh.response.at_points(state.response.velocity)
                 state = self._state(state.controls, motion)
             if lowered < CONVERGED * abs(before) or seconds_left() <= 0:
                 break
-        report(before, self._mesh.relative_misfit(state.response.velocity))
+        report(total, self._mesh.relative_misfit(state.response.velocity))
         return state
 
     def correction(self, state: State, rng: np.random.Generator) -> Correction:

@@ -13,6 +13,7 @@ from xdiffice.training.budget import Budget
 from xdiffice.training.progress import Ratio, Yardstick, progress_of, ratios_of
 
 COLUMNS = ("stage", "iteration", "evaluations", "seconds", "loss")  # before the terms
+WHOLE = (-1, -1)  # member and region of a row that is of no part
 
 
 class Recorder:
@@ -116,8 +117,11 @@ class Recorder:
         return xr.Dataset(columns, attrs={"notes": "; ".join(self.notes)})
 
     def _in_order(self) -> list[dict[str, Any]]:
-        """Return rows sample by sample and part by part: threads write them as they come."""
-        seen: Counter[tuple[float, float]] = Counter()
+        """Return rows sample by sample and part by part: threads write them as they come.
+
+        Beside parts, those of the whole shelf are of what comes after the parts: they are last.
+        """
+        seen: Counter[tuple[float, float]] = Counter({WHOLE: len(self.rows)})
         keys = []
         for row in self.rows:
             part = (row.get("member", -1), row.get("region", -1))
