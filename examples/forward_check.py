@@ -7,8 +7,8 @@ the equations anew, by finite elements and without networks.
 """
 
 # %%
-# An inversion of data with 1 % of noise, as usual. Its last stage has modelled the velocity already:
-# ``residual_velocity`` among the attributes of the result.
+# An inversion of data with 1 % of noise, as usual. Its last stage has modelled the velocity
+# already: ``residual_velocity`` among the attributes of the result.
 import matplotlib.pyplot as plt
 
 import xdiffice

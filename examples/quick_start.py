@@ -30,10 +30,10 @@ print(result["viscosity"])
 # %%
 # Is it a good fit?
 # -----------------
-# A flow model with this viscosity should miss the observed velocity by no more than the noise, which
-# is 2 % of the speed. The misfit should be about that, too: of y_velocity, which is small here, it
-# is much more. Residuals of momentum and front are those of the networks, and should be a few
-# percent of the stress that drives the ice.
+# A flow model with this viscosity should miss the observed velocity by no more than the noise,
+# which is 2 % of the speed. The misfit should be about that, too: of y_velocity, which is small
+# here, it is much more. Residuals of momentum and front are those of the networks, and should be
+# a few percent of the stress that drives the ice.
 print("noise", {name: f"{value:.2%}" for name, value in inverter.noise_.items()})
 print("misfit", {name: f"{value:.2%}" for name, value in inverter.misfit_.items()})
 print("residual", {name: f"{value:.2%}" for name, value in inverter.residual_.items()})

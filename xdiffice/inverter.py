@@ -102,10 +102,10 @@ class SSAViscosityInverter(BaseEstimator):
     progress : bool
         Whether to show a progress bar with the terms of the loss.
     checkpoint : path, optional
-        netCDF file in which the state of the third stage is kept. If it is there, `fit` goes on with
-        it, and ends where an undisturbed one would have ended, bit for bit where iterations are
-        counted; ``max_seconds`` counts what was spent before. With a larger ``max_iterations``
-        a training that has ended goes on.
+        netCDF file in which the state of the third stage is kept. If it is there, `fit` goes on
+        with it, and ends where an undisturbed one would have ended, bit for bit where iterations
+        are counted; ``max_seconds`` counts what was spent before. With a larger
+        ``max_iterations`` a training that has ended goes on.
     checkpoint_seconds : float
         Time between two checkpoints; more where writing takes more than a twentieth of it.
     width, depth : int
@@ -137,8 +137,8 @@ class SSAViscosityInverter(BaseEstimator):
         Weights of the mean squares in the loss. Misfits are in units of two standard deviations
         of the data, and count less the noisier these are; residuals are in units of `scales_`.
         Momentum and front get up to 301 times this where velocity is noisy, and more where they do
-        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The third stage
-        begins with 1/32 of the momentum.
+        not hold to 4.5 % of the driving stress and 4.7 % of the stress at the front. The third
+        stage begins with 1/32 of the momentum.
     roughness_weight : float
         Weight of the mean squared gradient of log viscosity, per half length of the shelf. It
         counts only where velocity is noisy, and where it is all noise counts in full, for members
@@ -168,9 +168,9 @@ class SSAViscosityInverter(BaseEstimator):
         detail of the data asks for.
     history_ : xarray.Dataset
         Loss, its terms and their weights on every fresh sample, on dim ``sample``; with regions,
-        which of them it was, NaN for the whole shelf. Rows of the stage ``adjoint`` are Gauss-Newton
-        steps: ``modelled_velocity`` is the squared relative misfit of the modelled velocity,
-        ``velocity_noise`` what noise makes of it.
+        which of them it was, NaN for the whole shelf. Rows of the stage ``adjoint`` are
+        Gauss-Newton steps: ``modelled_velocity`` is the squared relative misfit of the modelled
+        velocity, ``velocity_noise`` what noise makes of it.
     n_iter_ : int
         Quasi-Newton iterations done; with regions, by each of them.
     stop_reason_ : str
