@@ -6,6 +6,7 @@ the observed one.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import jax
@@ -54,6 +55,12 @@ class Mesh:
         inside, self.at_data = self.response.observing(x, y)
         self.observed = np.stack([velocity.u, velocity.v])[:, inside] / scales.speed
         self.errors = errors[:, inside] / scales.speed
+
+    def with_model_error(self, error: float) -> Mesh:
+        """Return the same mesh with errors of u and v that are larger by those of a model."""
+        mesh = copy.copy(self)
+        mesh.errors = np.sqrt(self.errors**2 + 0.5 * error**2)
+        return mesh
 
     def jets(self, fitted: FittedModel, orders: Orders) -> list[Jet]:
         """u, v, h and the logarithms of a model at the quadrature points."""

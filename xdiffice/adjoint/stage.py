@@ -25,7 +25,9 @@ from xdiffice.physics.scales import Scales
 from xdiffice.results.diagnostics import shortest_wavelength
 from xdiffice.results.evaluate import FittedModel
 
-MODEL_ERROR = 0.014  # of the rms speed: what thickness, rim and the equations themselves leave
+# What a forward model is wrong by, over the rms speed: a share of what the thickness is uncertain
+# by, over its mean, for driving stresses are; and what meshes and rims leave.
+MODEL_ERROR, LEAST_MODEL_ERROR = 0.35, 0.002
 UNSURE = 1.05  # times the noise: what is known of it
 EXPLAINED = 0.005  # of the rms speed, beyond the noise: no more is asked of a viscosity
 CELL = 1.5  # of the lattice, in legs of a triangle
@@ -72,21 +74,21 @@ class Adjoint:
         velocity = observations.velocity
         square = float(np.mean(velocity.u**2 + velocity.v**2)) or 1.0
         self.noise = float(np.sqrt(np.mean(noise.u**2 + noise.v**2) / square))
-        self._errors = np.sqrt(np.stack(noise) ** 2 + 0.5 * MODEL_ERROR**2 * square)
+        self._noise, self._speed = np.stack(noise), float(np.sqrt(square))
         self._shelf = ObservedShelf.of(observations)
         self.n_triangles = int(self._shelf.mesh.nelements)
 
     @cached_property
     def fine(self) -> Mesh:
         """Mesh of the result."""
-        return Mesh(self._shelf, self._scales, self._observations.velocity, self._errors)
+        return Mesh(self._shelf, self._scales, self._observations.velocity, self._noise)
 
     @cached_property
     def coarse(self) -> Mesh:
         """Mesh of the first steps."""
         size = COARSE * self._scales.length * self.fine.response.leg
         shelf = ObservedShelf.of(self._observations, size)
-        return Mesh(shelf, self._scales, self._observations.velocity, self._errors)
+        return Mesh(shelf, self._scales, self._observations.velocity, self._noise)
 
     def explained(self, fitted: FittedModel) -> bool:
         """Tell, on the coarse mesh, whether a viscosity moves the ice as observed."""
@@ -128,10 +130,15 @@ class Adjoint:
         sums = np.asarray(lattice.matrix(points.x, points.y).sum(axis=0)).ravel()
         used = np.flatnonzero(sums > USED)
         reach = shortest_wavelength(fitted) / (2 * np.pi * unit)
-        error = self._thickness_error(fitted)
+        scatter = self._thickness_scatter(fitted)
+        model_error = max(MODEL_ERROR * scatter, LEAST_MODEL_ERROR) * self._speed
+        freedom = THICKNESS_FREEDOM * max(
+            scatter * self._share_of_parameters(fitted), LEAST_THICKNESS_ERROR
+        )
         controls: np.ndarray | None = None
         for mesh in (self.coarse, self.fine):
-            control = Control(mesh, fitted, lattice, used, error, reach)
+            uncertain = mesh.with_model_error(model_error / fitted.scales.speed)
+            control = Control(uncertain, fitted, lattice, used, freedom, reach)
             state = control.minimised(controls, steps, seconds_left, report)
             controls = state.controls
             if seconds_left() <= 0:
@@ -139,14 +146,13 @@ class Adjoint:
         misfit = mesh.relative_misfit(state.response.velocity)
         return replace(fitted, correction=control.correction(state, rng)), misfit
 
-    def _thickness_error(self, fitted: FittedModel) -> float:
-        """Return how far the thickness may move, over its mean.
-
-        A fit of p parameters to n values follows (p / n)^½ of their scatter.
-        """
+    def _thickness_scatter(self, fitted: FittedModel) -> float:
+        """Root mean square of what thickness data scatter about the networks, over the mean."""
         ice = self._observations.thickness
         found = fitted.evaluate(ice.x, ice.y, ("thickness",))["thickness"]
-        scatter = float(np.sqrt(np.mean((found - ice.h) ** 2))) / fitted.scales.thickness
+        return float(np.sqrt(np.mean((found - ice.h) ** 2))) / fitted.scales.thickness
+
+    def _share_of_parameters(self, fitted: FittedModel) -> float:
+        """Share of a scatter that a fit follows: (p / n)^½ with p parameters and n values."""
         n_parameters = len(fitted.region_scales) * fitted.model.motion.n_parameters
-        share = np.sqrt(min(1.0, n_parameters / ice.x.size))
-        return float(THICKNESS_FREEDOM * max(scatter * share, LEAST_THICKNESS_ERROR))
+        return float(np.sqrt(min(1.0, n_parameters / self._observations.thickness.x.size)))
