@@ -26,14 +26,14 @@ import time
 import numpy as np
 import xarray as xr
 from control import best_control
-from shelves import hold_out, shelf_from, with_noise
+from shelves import hold_out, residual_shares, shelf_from, with_noise
 
 import xdiffice
 from xdiffice.results.comparison import relative_error
 
 COLUMNS = (
     "shelf", "parameters", "noise", "seed", "seconds", "iterations", "viscosity",
-    "x_velocity", "y_velocity", "thickness", "momentum", "front", "stopped by",
+    "x_velocity", "y_velocity", "thickness", "momentum", "front", "modelled", "stopped by",
 )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def inverted(shelf: xr.Dataset, truth, seed: int, arguments, seconds: float, cho
         result = inverter.predict(truth, variables=["viscosity"])
         error = relative_error(result["viscosity"], truth)
     data = misfits(inverter, held_out) if held_out else [*inverter.misfit_.values()]
-    shares = [*data, *inverter.residual_.values()]
+    shares = [*data, *residual_shares(inverter)]
     shown = ["-" if error is None else percent(error), *map(percent, shares)]
     cells = [f"{elapsed:.0f}", str(inverter.n_iter_), *shown, inverter.stop_reason_]
     return cells, error, shares
@@ -101,12 +101,12 @@ def rows(shelf_name: str, shelf: xr.Dataset, noise: float, seconds: float, argum
             error, weight, elapsed = best_control(noisy, truth)
             controls.append(error)
             how = [f"control, weight {weight:g}"]
-            yield [*start, f"{elapsed:.0f}", "-", percent(error), *["-"] * 5, *how]
+            yield [*start, f"{elapsed:.0f}", "-", percent(error), *["-"] * 6, *how]
     for kind, found in (("ours", errors), ("control", controls)):
         if len(found) > 1 and None not in found:
             worst, median = percent(max(found)), percent(statistics.median(found))
             summary = f"{kind}: median {median}, worst {worst}"
-            yield [*name, percent(noise), "all", "-", "-", summary, *["-"] * 6]
+            yield [*name, percent(noise), "all", "-", "-", summary, *["-"] * 7]
     if len(shares) > 1:
         medians = [percent(statistics.median(column)) for column in zip(*shares, strict=True)]
         yield [*name, percent(noise), "median", "-", "-", "-", *medians, "-"]

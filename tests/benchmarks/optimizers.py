@@ -90,6 +90,7 @@ def main() -> None:
         errors = []
         for seed in arguments.seeds:
             inverter = xdiffice.SSAViscosityInverter(
+                adjoint_steps=0,
                 max_seconds=arguments.seconds, random_state=seed, progress=False
             )
             patched = functools.partial(joint_stage, run)
@@ -98,7 +99,12 @@ def main() -> None:
             found = inverter.predict(shelf["viscosity"], variables=["viscosity"])["viscosity"]
             errors.append(relative_error(found, shelf["viscosity"]))
             seconds = float(inverter.history_.seconds[-1])
-            shares = [errors[-1], *inverter.misfit_.values(), *inverter.residual_.values()]
+            shares = [
+                errors[-1],
+                *inverter.misfit_.values(),
+                inverter.residual_["momentum"],
+                inverter.residual_["front"],
+            ]
             cells = [optimizer, seed, f"{seconds:.0f}", inverter.n_iter_, *map(percent, shares)]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
         if len(errors) > 1:

@@ -21,13 +21,14 @@ import time
 
 import numpy as np
 import xarray as xr
-from shelves import shelf_from, sutured_shelf
+from shelves import residual_shares, shelf_from, sutured_shelf
 
 import xdiffice
 
 COLUMNS = (
     "shelf", "rheology", "subdomains", "seconds", "iterations", "error of viscosity", "u", "v", "h",
-    "momentum", "front", *(f"jump of {name}" for name in ("u", "v", "h", "log viscosity")),
+    "momentum", "front", "modelled",
+    *(f"jump of {name}" for name in ("u", "v", "h", "log viscosity")),
 )  # fmt: skip
 SMALL = {
     "width": 16,
@@ -74,7 +75,7 @@ def row(
         progress=False,
     ).fit(shelf)
     elapsed = time.perf_counter() - start
-    shares = [*inverter.misfit_.values(), *inverter.residual_.values()]
+    shares = [*inverter.misfit_.values(), *residual_shares(inverter)]
     result = inverter.predict()
     error = error_of(result, shelf)
     if picture:

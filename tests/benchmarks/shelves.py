@@ -67,6 +67,11 @@ def with_noise(shelf: xr.Dataset, share: float, seed: int) -> xr.Dataset:
     return shelf.assign(noisy)
 
 
+def residual_shares(inverter: xdiffice.SSAViscosityInverter) -> list[float]:
+    """Momentum and front as the networks leave them, and the miss of the modelled velocity."""
+    return [inverter.residual_.get(name, np.nan) for name in ("momentum", "front", "velocity")]
+
+
 def hold_out(
     shelf: xr.Dataset, side: float, share: float = 0.1, seed: int = 0
 ) -> tuple[xr.Dataset, dict[str, xr.DataArray], xr.DataArray]:

@@ -114,8 +114,10 @@ class Control:
         report(total, self._mesh.relative_misfit(state.response.velocity))
         return state
 
-    def correction(self, state: State, rng: np.random.Generator) -> Correction:
-        """Make splines of a state.
+    def correction(
+        self, state: State, rng: np.random.Generator, *, moved: bool = True
+    ) -> Correction:
+        """Make splines of a state; ``moved`` says whether to correct the velocity as well.
 
         Members of an ensemble get samples of what data and prior leave possible around it, drawn
         with the curvature of the state (randomised maximum a posteriori: Bardsley et al. 2014,
@@ -140,6 +142,8 @@ class Control:
             u, v, h, *logs = self._mesh.jets(self._fitted.member(k), Orders(0, 0))
             own = [u.value, v.value, _log_thickness(h), *(log.value for log in logs)]
             for row, (field, known) in enumerate(zip(fields, own, strict=True)):
+                if row < 2 and not moved:
+                    continue
                 coefficients[k, row, self._used] = self._prior.spline(field - known)
         return Correction(self._lattice, coefficients)
 

@@ -144,7 +144,18 @@ class Adjoint:
             if seconds_left() <= 0:
                 break  # what the coarse mesh says may be all there is time for
         misfit = mesh.relative_misfit(state.response.velocity)
-        return replace(fitted, correction=control.correction(state, rng)), misfit
+        if not state.controls.any():  # there was no time for a step
+            return fitted, misfit
+        # Where time was up too soon the networks' own velocity may be the better one.
+        correction = control.correction(state, rng, moved=misfit < self._misfit_of(fitted))
+        return replace(fitted, correction=correction), misfit
+
+    def _misfit_of(self, fitted: FittedModel) -> float:
+        """Relative misfit of the velocity of the networks."""
+        seen = self._observations.velocity
+        found = fitted.evaluate(seen.x, seen.y, ("x_velocity", "y_velocity"))
+        misfits = np.stack([found["x_velocity"] - seen.u, found["y_velocity"] - seen.v])
+        return float(np.sqrt(np.mean(np.sum(misfits**2, axis=0)))) / self._speed
 
     def _thickness_scatter(self, fitted: FittedModel) -> float:
         """Root mean square of what thickness data scatter about the networks, over the mean."""
