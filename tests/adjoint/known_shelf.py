@@ -80,8 +80,8 @@ class KnownModel:
         return self.correction.applied(found, scales.x.to_unit(x), scales.y.to_unit(y))
 
     def evaluate(self, x, y, variables) -> dict[str, np.ndarray]:
-        assert tuple(variables) == ("thickness",)
-        return {"thickness": self.motion[2](x, y)}
+        known = dict(zip(("x_velocity", "y_velocity", "thickness"), self.motion, strict=True))
+        return {name: known[name](x, y) for name in variables}
 
     def _jet(self, function, x, y, order) -> Jet:
         if order == 0:

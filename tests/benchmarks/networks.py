@@ -179,8 +179,8 @@ def main() -> None:
         if not title.startswith(tuple(arguments.only)):
             continue
         common = {"max_seconds": arguments.seconds, "random_state": arguments.seed}
-        common |= {"tolerance": 0.0, "progress": False}
-        fitted = xdiffice.SSAViscosityInverter(**{"adjoint_steps": 0} | common | for_all | variant.parameters(chosen))
+        common |= {"tolerance": 0.0, "progress": False, "adjoint_steps": 0}
+        fitted = xdiffice.SSAViscosityInverter(**common | for_all | variant.parameters(chosen))
         with variant.applied():
             fitted.fit(remaining, mask=mask)
         error = "-"

@@ -90,8 +90,7 @@ def main() -> None:
         errors = []
         for seed in arguments.seeds:
             inverter = xdiffice.SSAViscosityInverter(
-                adjoint_steps=0,
-                max_seconds=arguments.seconds, random_state=seed, progress=False
+                adjoint_steps=0, max_seconds=arguments.seconds, random_state=seed, progress=False
             )
             patched = functools.partial(joint_stage, run)
             with mock.patch.object(recipe_module, "_rounds", patched):
