@@ -130,13 +130,17 @@ class Control:
         else:
             weights = self._weights(state)
             tangent = self._tangent(state, weights)
-            wanted = []
-            for _ in range(n_members):
+            changes = np.zeros((n_members, state.controls.size))
+            for change in changes:
                 noise = np.sqrt(weights) * rng.standard_normal(weights.shape)
                 right = tangent.adjoint(self._mesh.by_velocity(noise)) + self._prior.draw(rng)
-                change = self._solved(tangent, right, lambda: np.inf)
-                moved = velocity + tangent.velocity(change)
-                wanted.append(self._fields(state.controls + change, moved))
+                change[:] = self._solved(tangent, right, lambda: np.inf)
+            # Their mean is to be the most likely state, and their spread that of samples.
+            changes = (changes - changes.mean(axis=0)) * np.sqrt(n_members / (n_members - 1))
+            wanted = [
+                self._fields(state.controls + change, velocity + tangent.velocity(change))
+                for change in changes
+            ]
         coefficients = np.zeros((n_members, len(wanted[0]), self._lattice.n))
         for k, fields in enumerate(wanted):
             u, v, h, *logs = self._mesh.jets(self._fitted.member(k), Orders(0, 0))
