@@ -326,7 +326,12 @@ def _summarise(
         rms = float((result[name] ** 2).mean() ** 0.5)
         say(f"{name} (rms): {rms:.3g} {result[name].attrs['units']}")
     for name, share in estimator.residual_.items():
-        say(f"residual of {name}, relative to {STRESSES[name]} (rms): {100 * share:.3g} %")
+        if name in STRESSES:
+            say(f"residual of {name}, relative to {STRESSES[name]} (rms): {100 * share:.3g} %")
+        else:
+            say(
+                f"misfit of {name}, modelled with this viscosity (relative L2): {100 * share:.3g} %"
+            )
     for name, share in estimator.jump_.items():
         say(f"jump of {name} between subdomains, relative to its range (rms): {100 * share:.2g} %")
     say(f"stopped after {estimator.n_iter_} iterations: {stopped_by(estimator.stop_reason_)}")
