@@ -107,7 +107,6 @@ def test_the_networks_are_those_without_it(networks, corrected, shelf):
     assert networks.noise_ == {}
     assert "adjoint" not in networks.history_.stage
     before, after = networks.predict(), corrected.predict()
-    np.testing.assert_array_equal(after["viscosity_quality"], before["viscosity_quality"])
     assert error(after, shelf) < error(before, shelf) / 3
 
 

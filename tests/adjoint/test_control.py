@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from known_shelf import KnownModel, bay, bay_model, bay_viscosity
 
-from xdiffice.adjoint.stage import EXPLAINED, MODEL_ERROR, Adjoint, Noise
+from xdiffice.adjoint.stage import EXPLAINED, LEAST_MODEL_ERROR, Adjoint, Noise
 from xdiffice.results.evaluate import Orders
 
 NOISE = 0.02
@@ -84,7 +84,7 @@ def test_with_noise_it_comes_back_less_well(noisy, clean):
 
 def test_the_ice_then_moves_as_observed(clean, noisy):
     assert clean.misfits[0] > 0.1
-    assert clean.misfit < MODEL_ERROR / 2
+    assert clean.misfit < LEAST_MODEL_ERROR
     # Relative to the clean velocity: noise of both components over the rms of both is 2 % of √2.
     assert noisy.adjoint.noise == pytest.approx(NOISE * np.sqrt(2), rel=0.01)
     assert noisy.misfit == pytest.approx(noisy.adjoint.noise, rel=0.05)  # not less: no overfit
@@ -94,8 +94,9 @@ def test_the_ice_then_moves_as_observed(clean, noisy):
 def test_what_it_states_is_what_a_forward_model_says(name, request):
     run = request.getfixturevalue(name)
     assert run.misfits[-1] == run.misfit
-    # The prediction has splines of what the mesh has at its points.
-    assert run.adjoint.modelled(run.found) == pytest.approx(run.misfit, rel=0.05)
+    # The prediction has splines of what the mesh has at its points: within the error of a model.
+    near = pytest.approx(run.misfit, rel=0.05, abs=LEAST_MODEL_ERROR / 4)
+    assert run.adjoint.modelled(run.found) == near
 
 
 @pytest.mark.parametrize("name", ["clean", "noisy"])
@@ -137,7 +138,7 @@ def test_from_a_viscosity_that_is_found_there_is_little_left_to_correct(clean):
     again, misfit = clean.adjoint.corrected(
         bay_model(bay_viscosity), 12, lambda: np.inf, np.random.default_rng(0), lambda *_: None
     )
-    assert misfit < MODEL_ERROR / 2
+    assert misfit < LEAST_MODEL_ERROR
     assert np.median(abs(clean.errors(again))) < 0.02
 
 

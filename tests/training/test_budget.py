@@ -47,3 +47,14 @@ def test_the_clock_of_a_part_is_that_of_the_whole():
     whole = Budget(1.0, 10)
     time.sleep(0.05)
     assert whole.part(1.0).seconds > 0.04
+
+
+def test_a_part_keeps_the_reserved_seconds_and_has_them_back():
+    whole = Budget(100.0, 1000, reserved=20.0)
+    assert whole.seconds_left == pytest.approx(100 - 3 - 20, abs=0.1)
+    part = whole.part(1.0)
+    assert part.reserved == 20.0
+    assert part.seconds_left == pytest.approx(whole.seconds_left, abs=0.01)
+    part.reserved = 0.0
+    assert part.seconds_left == pytest.approx(97, abs=0.1)
+    assert Budget(None, 10, reserved=20.0).seconds_left == float("inf")

@@ -98,3 +98,16 @@ def test_rows_of_regions_go_into_the_whole():
     np.testing.assert_array_equal(history.front_weight, [np.nan, 1.0, 2.0])
     assert history.attrs["notes"] == "region 1: iteration 0: stalled"
     assert whole._progress.iteration == 5  # of the first
+
+
+def test_rows_of_the_whole_are_last_where_they_come_last():
+    whole, budget = Recorder(progress=False, total=None), Budget(None, 30)
+    regions = [whole.of_region(k) for k in (0, 1)]
+    for loss in (3.0, 2.0, 1.0):
+        for region in regions:
+            region.record("all", budget, loss, {})
+    for loss in (0.5, 0.4):
+        whole.record("adjoint", budget, loss, {})
+    history = whole.to_dataset()
+    np.testing.assert_array_equal(history.loss, [3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.5, 0.4])
+    assert list(history.stage.values[-2:]) == ["adjoint"] * 2

@@ -119,13 +119,14 @@ class Recorder:
     def _in_order(self) -> list[dict[str, Any]]:
         """Return rows sample by sample and part by part: threads write them as they come.
 
-        Beside parts, those of the whole shelf are of what comes after the parts: they are last.
+        Those of the whole shelf are of what comes before all parts, or after: so they stay.
         """
-        seen: Counter[tuple[float, float]] = Counter({WHOLE: len(self.rows)})
+        seen: Counter[tuple[float, float]] = Counter()
         keys = []
         for row in self.rows:
             part = (row.get("member", -1), row.get("region", -1))
-            keys.append((seen[part], *part))
+            after = len(self.rows) if part == WHOLE and seen.keys() - {WHOLE} else 0
+            keys.append((after + seen[part], *part))
             seen[part] += 1
         return [
             row for _, row in sorted(zip(keys, self.rows, strict=True), key=lambda pair: pair[0])
