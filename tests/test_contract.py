@@ -21,7 +21,7 @@ EXAMPLES = int(os.environ.get("XDIFFICE_EXAMPLES", "50"))
 # Fewer points in a sample than most Datasets have, so that nearly all share one compiled program.
 TINY = {
     "max_iterations": 4,
-    "adjoint_steps": 2,
+    "adjoint_steps": 1,
     "width": 4,
     "features": 4,
     "n_velocity": 40,

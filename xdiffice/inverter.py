@@ -39,9 +39,9 @@ from xdiffice.results.diagnostics import (
 from xdiffice.results.evaluate import FittedModel
 from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.names import SPREAD
-from xdiffice.results.outcome import UNBALANCED, doubt, outcome, outcome_rows
+from xdiffice.results.outcome import doubt, outcome, outcome_rows
 from xdiffice.results.predictions import Predictor
-from xdiffice.results.quality import conditions
+from xdiffice.results.quality import UNBALANCED, conditions
 from xdiffice.results.template import Chunks
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
