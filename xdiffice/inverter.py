@@ -41,7 +41,7 @@ from xdiffice.results.labels import label, resolve_template
 from xdiffice.results.names import SPREAD
 from xdiffice.results.outcome import doubt, outcome, outcome_rows
 from xdiffice.results.predictions import Predictor
-from xdiffice.results.quality import UNBALANCED, conditions
+from xdiffice.results.quality import conditions
 from xdiffice.results.template import Chunks
 from xdiffice.training.budget import Budget
 from xdiffice.training.history import Recorder
@@ -373,8 +373,6 @@ class SSAViscosityInverter(BaseEstimator):
         self.jump_ = jumps(self.model_, observations)
         self.notes_ = observations.notes + inversion.notes
         self._labels, self._domain = observations.labels, observations.domain
-        if self.model_.correction is not None and self.residual_["momentum"] > UNBALANCED:
-            unbalanced = np.zeros_like(unbalanced)  # not trained far enough to tell of the ground
         self._conditions = conditions(observations, unbalanced, shortest_wavelength(self.model_))
         if sentence := doubt(outcome(self)):
             warn(sentence, ConvergenceWarning)
