@@ -27,7 +27,12 @@ np.savez({path!r}, one=found[0], several=found[1], n=fitted.model_.partition.n)
 
 @pytest.mark.parametrize(
     ("n_devices", "n_regions", "n_members"),
-    [(2, 1, 3), (2, 3, 1), (8, 1, 1), pytest.param(8, 8, 1, marks=pytest.mark.slow)],
+    [
+        (2, 1, 3),
+        (2, 3, 1),
+        pytest.param(8, 1, 1, marks=pytest.mark.slow),
+        pytest.param(8, 8, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_fit_on_several_devices_is_that_on_one(tmp_path, n_devices, n_regions, n_members):
     """Points are shared out over all devices where there is one network, networks otherwise."""

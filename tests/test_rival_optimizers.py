@@ -54,6 +54,7 @@ def sample(curbs: Curbs) -> Sample:
     return Sample(batch, UNITS, weights, curbs, leeway=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curbs", [Curbs(), CURBS])
 def test_normal_equations_have_the_gradient_of_the_loss(rivals, curbs):
     with double_precision():
@@ -70,6 +71,7 @@ def test_normal_equations_have_the_gradient_of_the_loss(rivals, curbs):
             assert float(residual(theta) @ residual(theta)) == pytest.approx(float(loss), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_step_without_matrix_is_that_with_a_matrix(rivals):
     with double_precision():
         theta = jnp.asarray(MODEL.init(np.random.default_rng(1)))
@@ -89,7 +91,7 @@ def test_a_step_without_matrix_is_that_with_a_matrix(rivals):
         ("Adam", {"learning_rate": 0.01}, 500),
         ("LBFGS", {"memory_size": 10}, 50),
         ("LevenbergMarquardt", {"dense": True}, 15),
-        ("LevenbergMarquardt", {"dense": False}, 15),
+        pytest.param("LevenbergMarquardt", {"dense": False}, 15, marks=pytest.mark.slow),
     ],
 )
 def test_every_rival_descends(rivals, kind, settings, iterations):

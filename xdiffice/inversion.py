@@ -13,6 +13,7 @@ from xdiffice.adjoint.stage import Adjoint, Noise
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
+from xdiffice.forward.meshes import USUAL_TRIANGLES
 from xdiffice.model.precision import full_precision
 from xdiffice.observations.points import Observations
 from xdiffice.physics.constants import PhysicalConstants
@@ -39,6 +40,7 @@ from xdiffice.uncertainty.members import Chance
 
 ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
 SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
+MOST_TRIANGLES = 60_000  # of that; fewer, but not below the usual number, where time is short
 CLOSING_SHARE = 0.05  # of these, for what comes after its last step
 SCATTER_TO_ERROR = 1.04  # a median of squares of blocks of a dozen data is below their mean
 
@@ -209,11 +211,19 @@ class Inversion:
             for name, given in (("u", velocity.u_error), ("v", velocity.v_error))
         )
         try:
-            return Adjoint(self._observations, shelf.scales, Noise(*errors))
+            return Adjoint(self._observations, shelf.scales, Noise(*errors), self._most_triangles())
         except ParameterError as error:
             self.notes = (f"the viscosity is that of the networks alone: {error}",)
             recorder.note(self.notes[0])
             return None
+
+    def _most_triangles(self) -> int:
+        """As many as the time for the last stage is enough for."""
+        seconds = self._estimator.max_seconds
+        if seconds is None:
+            return MOST_TRIANGLES
+        affordable = int(ADJOINT_SHARE * seconds / SECONDS_OF_A_TRIANGLE)
+        return min(MOST_TRIANGLES, max(USUAL_TRIANGLES, affordable))
 
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""

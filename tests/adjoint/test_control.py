@@ -9,6 +9,7 @@ import pytest
 from known_shelf import KnownModel, bay, bay_model, bay_viscosity
 
 from xdiffice.adjoint.stage import EXPLAINED, LEAST_MODEL_ERROR, Adjoint, Noise
+from xdiffice.forward.meshes import USUAL_TRIANGLES
 from xdiffice.results.evaluate import Orders
 
 NOISE = 0.02
@@ -24,7 +25,9 @@ def stage(noise: float) -> Adjoint:
     observations, clean = bay(noise), bay().velocity
     speed = np.sqrt(np.mean(clean.u**2 + clean.v**2))
     error = np.full(clean.x.size, noise * speed)
-    return Adjoint(observations, bay_model(constant, noise).scales, Noise(error, error))
+    return Adjoint(
+        observations, bay_model(constant, noise).scales, Noise(error, error), USUAL_TRIANGLES
+    )
 
 
 class Run:

@@ -42,6 +42,11 @@ def slopes(spacing: float = 0.5):
     return [lattice.matrix(POINTS.x, POINTS.y, nu)[:, used] for nu in ((1, 0), (0, 1))]
 
 
+def lattice_value(spacing: float) -> np.ndarray:
+    lattice, used = lattice_of(MESH, spacing)
+    return lattice.matrix(POINTS.x, POINTS.y)[:, used].toarray()
+
+
 def energy(prior: Prior, controls: np.ndarray) -> float:
     return 0.5 * float(controls @ (prior.precision @ controls))
 
@@ -188,7 +193,7 @@ def test_the_preconditioner_inverts_the_precision_of_what_is_not_level():
 def test_draws_have_the_covariance_of_roughness():
     """So that precision⁻¹ times a draw is a sample of what is likely, levels apart."""
     logs = jets_of("anisotropic")[1]
-    one = prior_of(MESH, Anisotropic(), logs, spacing=2.0)
+    one = prior_of(MESH, Anisotropic(), logs, spacing=2.0, reach=REACH)
     n = one.value.shape[1]
     d_x, d_y = slopes(2.0)
     weight = POINTS.weight[:, None] / (2 * np.pi * SPREAD**2)
@@ -198,9 +203,23 @@ def test_draws_have_the_covariance_of_roughness():
     draws = np.stack([one.draw(rng) for _ in range(n_draws)])
     np.testing.assert_array_equal(draws[:, 2 * n :], 0.0)
     found = draws[:, : 2 * n].T @ draws[:, : 2 * n] / n_draws
-    whole = np.kron(np.eye(2), expected)  # fields are drawn apart
+    # Fields are drawn apart, but for what holds both viscosities together.
+    value = lattice_value(2.0)
+    between = value.T @ (POINTS.weight[:, None] / (2 * np.pi * SPREAD**2 * REACH**2) * value)
+    whole = np.kron(np.eye(2), expected) + np.kron(np.eye(2) - 0.5, between)
     deviation = np.sqrt(np.diag(whole))
     # Standard error of a covariance: at most (2 / n)½ of the deviations; some 10³ are compared.
     bound = 5 * np.sqrt(2 / n_draws) * np.outer(deviation, deviation)
     assert (abs(found - whole) < bound).all()
     assert (abs(draws.mean(axis=0)[: 2 * n]) < 5 * deviation / np.sqrt(n_draws)).all()
+
+
+def test_the_thickness_drawn_is_as_wrong_as_it_is_said_to_be():
+    """Its energy has one half for every coefficient, times the squares of both errors' ratio."""
+    one, _, _ = prior("anisotropic")
+    n, rng, n_draws = one.value.shape[1], np.random.default_rng(3), 100
+    draws = [one.thickness(3 * ERROR, rng) for _ in range(n_draws)]
+    assert not any(draw[:-n].any() for draw in draws)
+    found = np.mean([energy(one, draw) for draw in draws])
+    # The sum of n n_draws squares of normal numbers has a standard error of (2 / n n_draws)^½.
+    assert found == pytest.approx(9 * n / 2, rel=5 * np.sqrt(2 / (n * n_draws)))

@@ -117,6 +117,8 @@ def test_default_size_bounds_the_number_of_triangles():
     axis = np.arange(600.0)
     raster = xr.DataArray(np.ones((600, 600), bool), {"y": axis, "x": axis}, ("y", "x"))
     assert 10_000 < mask_mesh(raster).t.shape[1] <= 20_500
+    assert 58_000 < mask_mesh(raster, most_triangles=60_000).t.shape[1] <= 61_500
+    assert mask_mesh(raster, most_triangles=10**6).t.shape[1] == 2 * 300**2  # of two pixels
 
 
 def test_nothing_inside():

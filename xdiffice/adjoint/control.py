@@ -26,6 +26,7 @@ SHORTEST = 1e-3  # share of a step
 CONVERGED = 0.003  # share of the sum that a step must lower it by
 MOST_PRODUCTS = 150  # of the Gauss-Newton matrix, in one step
 FORCING = 0.05  # of the gradient, that the solution of a step leaves
+SAMPLED = 0.002  # the same, of a sample: noise is most of its gradient, but not of what it changes
 THINNEST = 0.01  # ice, of the mean
 
 Report = Callable[[float, float], None]
@@ -115,26 +116,21 @@ class Control:
         return state
 
     def correction(
-        self, state: State, rng: np.random.Generator, *, moved: bool = True
+        self,
+        state: State,
+        thickness_error: float,
+        rng: np.random.Generator,
+        *,
+        moved: bool = True,
     ) -> Correction:
         """Make splines of a state; ``moved`` says whether to correct the velocity as well.
 
-        Members of an ensemble get samples of what data and prior leave possible around it, drawn
-        with the curvature of the state (randomised maximum a posteriori: Bardsley et al. 2014,
-        doi 10.1137/140964023).
+        Members of an ensemble get `samples` around it.
         """
-        n_members = self._fitted.n_members
-        velocity = state.response.velocity
-        if n_members == 1:
-            wanted = [self._fields(state.controls, velocity)]
-        else:
-            weights = self._weights(state)
-            tangent = self._tangent(state, weights)
-            changes = np.zeros((n_members, state.controls.size))
-            for change in changes:
-                noise = np.sqrt(weights) * rng.standard_normal(weights.shape)
-                right = tangent.adjoint(self._mesh.by_velocity(noise)) + self._prior.draw(rng)
-                change[:] = self._solved(tangent, right, lambda: np.inf)
+        n_members, velocity = self._fitted.n_members, state.response.velocity
+        wanted = [self._fields(state.controls, velocity)]
+        if n_members > 1:
+            tangent, changes = self.samples(state, n_members, thickness_error, rng)
             # Their mean is to be the most likely state, and their spread that of samples.
             changes = (changes - changes.mean(axis=0)) * np.sqrt(n_members / (n_members - 1))
             wanted = [
@@ -150,6 +146,30 @@ class Control:
                     continue
                 coefficients[k, row, self._used] = self._prior.spline(field - known)
         return Correction(self._lattice, coefficients)
+
+    def samples(
+        self, state: State, n: int, thickness_error: float, rng: np.random.Generator
+    ) -> tuple[Tangent, np.ndarray]:
+        """Draw changes of a state's coefficients that data and prior leave possible.
+
+        With the curvature of the state (randomised maximum a posteriori: Bardsley et al. 2014,
+        doi 10.1137/140964023). The thickness of each is another one of those that it may have, and
+        the other fields make up for what it does to the velocity.
+
+        Returns
+        -------
+        Tangent of the state, and changes of shape (n, n_coefficients)
+        """
+        weights = self._weights(state)
+        tangent = self._tangent(state, weights)
+        changes = np.zeros((n, state.controls.size))
+        for change in changes:
+            thicker = self._prior.thickness(thickness_error, rng)
+            noise = np.sqrt(weights) * rng.standard_normal(weights.shape)
+            noise -= weights * self._mesh.at_data_of(tangent.velocity(thicker))
+            right = tangent.adjoint(self._mesh.by_velocity(noise)) + self._prior.draw(rng)
+            change[:] = thicker + self._solved(tangent, right, lambda: np.inf, SAMPLED)
+        return tangent, changes
 
     def _fields(self, controls: np.ndarray, velocity: np.ndarray) -> list[np.ndarray]:
         """u, v and logarithms at the quadrature points."""
@@ -192,13 +212,17 @@ class Control:
         return min(1.0, LARGEST_CHANGE / largest) if largest > 0 else 1.0
 
     def _solved(
-        self, tangent: Tangent, right: np.ndarray, seconds_left: Callable[[], float]
+        self,
+        tangent: Tangent,
+        right: np.ndarray,
+        seconds_left: Callable[[], float],
+        forcing: float = FORCING,
     ) -> np.ndarray:
         """Solve with the Gauss-Newton matrix, by preconditioned conjugate gradients."""
         found, rest = np.zeros_like(right), right
         conditioned = self._prior.conditioned(rest)
         direction, norm = conditioned, float(rest @ conditioned)
-        enough = FORCING**2 * norm
+        enough = forcing**2 * norm
         for _ in range(MOST_PRODUCTS):
             if not norm > enough or seconds_left() <= 0:
                 break

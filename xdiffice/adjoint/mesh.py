@@ -76,8 +76,12 @@ class Mesh:
 
     def misfits(self, velocity: np.ndarray) -> np.ndarray:
         """Modelled minus observed u and v, shape (2, n_inside)."""
-        modelled: np.ndarray = (self.at_data @ velocity.reshape(2, -1).T).T
-        return modelled - self.observed
+        return self.at_data_of(velocity) - self.observed
+
+    def at_data_of(self, velocity: np.ndarray) -> np.ndarray:
+        """U and v where they were observed, shape (2, n_inside)."""
+        found: np.ndarray = (self.at_data @ velocity.reshape(2, -1).T).T
+        return found
 
     def by_velocity(self, by_misfits: np.ndarray) -> np.ndarray:
         """Gradient by the velocity at the nodes, of one by u and v where they were observed."""

@@ -80,14 +80,20 @@ class Prior:
         # The flow may say nothing about departures of several fields from each other.
         apart = np.eye(n_fields) - 1 / n_fields
         between = self._share / reach**2 * mass
+        self._apart_root = diags(np.sqrt(self._share / reach**2 * self._weight)) @ self.value
         fields = bmat(
             [
                 [self._own * (i == j) + apart[i, j] * between for j in range(n_fields)]
                 for i in range(n_fields)
             ]
         )
-        thick = mass / reach**2 + self._own / self._share
-        thick = thick / (4 * np.pi * thickness_error**2)
+        thick = (mass / reach**2 + self._own / self._share) / (4 * np.pi)
+        self._thick_roots = [
+            diags(np.sqrt(self._weight / (4 * np.pi))) @ part
+            for part in (self.value / reach, d_x, d_y)
+        ]
+        self._solve_thick = symmetric_solver(csr_matrix(thick), refined=False)
+        thick = thick / thickness_error**2
         self.precision = block_diag([fields, thick]).tocsc()
         self._pull = [
             self._share * (d_x.T @ (self._weight * log.x) + d_y.T @ (self._weight * log.y))
@@ -122,7 +128,17 @@ class Prior:
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a right side of which the precision's solution is likely; thickness is not drawn."""
         rows = np.zeros((len(self._pull) + 1, self.value.shape[1]))
-        for row in rows[:-1]:
+        apart = np.zeros((len(self._pull), self.value.shape[1]))
+        for row, own in zip(rows[:-1], apart, strict=True):
             for root in self._roots:
                 row += root.T @ rng.standard_normal(root.shape[0])
+            own += self._apart_root.T @ rng.standard_normal(self._weight.size)
+        rows[:-1] += apart - apart.mean(axis=0)
+        return rows.ravel()
+
+    def thickness(self, error: float, rng: np.random.Generator) -> np.ndarray:
+        """Draw what a thickness may be wrong by, as coefficients; of all, others are zero."""
+        rows = np.zeros((len(self._pull) + 1, self.value.shape[1]))
+        right = sum(root.T @ rng.standard_normal(root.shape[0]) for root in self._thick_roots)
+        rows[-1] = error * self._solve_thick(right)
         return rows.ravel()

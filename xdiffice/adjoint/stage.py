@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from xdiffice.adjoint.control import Control, Report
 from xdiffice.adjoint.mesh import Mesh
@@ -30,7 +31,7 @@ from xdiffice.results.evaluate import FittedModel
 MODEL_ERROR, LEAST_MODEL_ERROR = 0.35, 0.002
 UNSURE = 1.05  # times the noise: what is known of it
 EXPLAINED = 0.005  # of the rms speed, beyond the noise: no more is asked of a viscosity
-CELL = 1.5  # of the lattice, in legs of a triangle
+CELL = 1.0  # of the lattice, in legs of a triangle
 COARSE = 2.0  # legs of the first mesh, in those of the second
 USED = 1e-3  # sum over the quadrature points of a spline that the shelf has
 THICKNESS_FREEDOM = 0.2  # of its error: what the velocity says about thickness it says unsurely
@@ -55,6 +56,8 @@ class Adjoint:
         Its units.
     noise : Noise
         Of the velocity.
+    most_triangles : int
+        Of a mesh.
 
     Attributes
     ----------
@@ -69,13 +72,15 @@ class Adjoint:
         Nothing holds the shelf, or it is made of points.
     """
 
-    def __init__(self, observations: Observations, scales: Scales, noise: Noise):
+    def __init__(
+        self, observations: Observations, scales: Scales, noise: Noise, most_triangles: int
+    ):
         self._observations, self._scales = observations, scales
         velocity = observations.velocity
         square = float(np.mean(velocity.u**2 + velocity.v**2)) or 1.0
         self.noise = float(np.sqrt(np.mean(noise.u**2 + noise.v**2) / square))
         self._noise, self._speed = np.stack(noise), float(np.sqrt(square))
-        self._shelf = ObservedShelf.of(observations)
+        self._shelf = ObservedShelf.of(observations, most_triangles=most_triangles)
         self.n_triangles = int(self._shelf.mesh.nelements)
 
     @cached_property
@@ -130,10 +135,10 @@ class Adjoint:
         sums = np.asarray(lattice.matrix(points.x, points.y).sum(axis=0)).ravel()
         used = np.flatnonzero(sums > USED)
         reach = shortest_wavelength(fitted) / (2 * np.pi * unit)
-        scatter = self._thickness_scatter(fitted)
-        model_error = max(MODEL_ERROR * scatter, LEAST_MODEL_ERROR) * self._speed
+        thickness_error = self._thickness_error(fitted)
+        model_error = max(MODEL_ERROR * thickness_error, LEAST_MODEL_ERROR) * self._speed
         freedom = THICKNESS_FREEDOM * max(
-            scatter * self._share_of_parameters(fitted), LEAST_THICKNESS_ERROR
+            thickness_error * self._share_of_parameters(fitted), LEAST_THICKNESS_ERROR
         )
         controls: np.ndarray | None = None
         for mesh in (self.coarse, self.fine):
@@ -147,7 +152,9 @@ class Adjoint:
         if not state.controls.any():  # there was no time for a step
             return fitted, misfit
         # Where time was up too soon the networks' own velocity may be the better one.
-        correction = control.correction(state, rng, moved=misfit < self._misfit_of(fitted))
+        correction = control.correction(
+            state, self._with_given(thickness_error), rng, moved=misfit < self._misfit_of(fitted)
+        )
         return replace(fitted, correction=correction), misfit
 
     def _misfit_of(self, fitted: FittedModel) -> float:
@@ -157,11 +164,27 @@ class Adjoint:
         misfits = np.stack([found["x_velocity"] - seen.u, found["y_velocity"] - seen.v])
         return float(np.sqrt(np.mean(np.sum(misfits**2, axis=0)))) / self._speed
 
-    def _thickness_scatter(self, fitted: FittedModel) -> float:
-        """Root mean square of what thickness data scatter about the networks, over the mean."""
+    def _thickness_error(self, fitted: FittedModel) -> float:
+        """Return the standard error of the thickness of the networks, over the mean.
+
+        Of what data scatter about them, that is the part which neighbours have in common: noise
+        that does not depend on place averages out.
+        """
         ice = self._observations.thickness
-        found = fitted.evaluate(ice.x, ice.y, ("thickness",))["thickness"]
-        return float(np.sqrt(np.mean((found - ice.h) ** 2))) / fitted.scales.thickness
+        places = np.column_stack([ice.x, ice.y])
+        if len(places) < 2:
+            return 0.0
+        wrong = fitted.evaluate(ice.x, ice.y, ("thickness",))["thickness"] - ice.h
+        _, nearest = cKDTree(places).query(places, k=[2])
+        common = max(0.0, float(np.mean(wrong * wrong[nearest[:, 0]])))
+        return float(np.sqrt(common)) / fitted.scales.thickness
+
+    def _with_given(self, thickness_error: float) -> float:
+        """Return an error of the thickness, to which that of the data is added if it is known."""
+        given = self._observations.thickness.h_error
+        if given is None:
+            return thickness_error
+        return float(np.hypot(thickness_error, np.sqrt(np.mean(given**2)) / self._scales.thickness))
 
     def _share_of_parameters(self, fitted: FittedModel) -> float:
         """Share of a scatter that a fit follows: (p / n)^½ with p parameters and n values."""

@@ -23,6 +23,7 @@ SNAP = 0.25
 """Nodes whose edge is cut closer to them than this share of its length are moved to the cut."""
 
 BISECTIONS = 40
+USUAL_TRIANGLES = 20_000  # of the mesh of a raster, at most
 
 Level: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Values at points of shape (2, ...), positive inside."""
@@ -114,7 +115,9 @@ def level_set_mesh(
     )
 
 
-def mask_mesh(mask: xr.DataArray, size: float | None = None) -> MeshTri:
+def mask_mesh(
+    mask: xr.DataArray, size: float | None = None, most_triangles: int = USUAL_TRIANGLES
+) -> MeshTri:
     """Mesh the pixels of a raster mask, with the pixels' steps smoothed away.
 
     The rim is the half-way line of the mask after smoothing over one pixel; where the mask
@@ -126,7 +129,9 @@ def mask_mesh(mask: xr.DataArray, size: float | None = None) -> MeshTri:
         True (or non-zero) on the shelf; two dims with coordinates x and y in m, of equal spacing.
     size : float, optional
         Greatest length of the legs of a triangle, m. Default: two pixels, or more where that
-        would give above 20 000 triangles.
+        would give too many triangles.
+    most_triangles : int
+        About how many are too many: rows and columns are rounded up.
 
     Returns
     -------
@@ -144,7 +149,7 @@ def mask_mesh(mask: xr.DataArray, size: float | None = None) -> MeshTri:
         raise ParameterError("the mask is False everywhere.")
     d_x, d_y = np.diff(x).mean(), np.diff(y).mean()
     if size is None:
-        size = max(2 * max(d_x, d_y), np.sqrt(on_shelf.sum() * d_x * d_y / 10_000))
+        size = max(2 * max(d_x, d_y), np.sqrt(2 * on_shelf.sum() * d_x * d_y / most_triangles))
     smooth = gaussian_filter(on_shelf.astype(float), 1.0, mode="nearest")
     interpolate = RegularGridInterpolator((y, x), smooth - 0.5)
 

@@ -15,7 +15,7 @@ from skfem import MeshTri
 from xdiffice.errors import ParameterError
 from xdiffice.forward.fields import FieldFunction
 from xdiffice.forward.fronts import FrontCondition, edge_midpoints, edge_normals, near_points
-from xdiffice.forward.meshes import mask_mesh
+from xdiffice.forward.meshes import USUAL_TRIANGLES, mask_mesh
 from xdiffice.forward.solve import pieces
 from xdiffice.observations.points import Domain, Observations, VelocityPoints
 
@@ -51,12 +51,15 @@ class ObservedShelf:
         observations: Observations,
         mesh_size: float | None = None,
         neighbours: int = NEIGHBOURS,
+        most_triangles: int = USUAL_TRIANGLES,
     ) -> ObservedShelf:
-        """Mesh the shelf's pixels and find out what holds them; `mesh_size` as in `mask_mesh`.
+        """Mesh the shelf's pixels, as `mask_mesh` does, and find out what holds them.
 
         Of noisy velocity a node of the rim takes more than 16 `neighbours`.
         """
-        mesh, front = _held(mask_mesh(_mask(observations.domain), mesh_size), observations)
+        mesh, front = _held(
+            mask_mesh(_mask(observations.domain), mesh_size, most_triangles), observations
+        )
         return cls(mesh, front, _surfaces(observations.velocity, neighbours))
 
 
