@@ -13,7 +13,6 @@ from xdiffice.adjoint.stage import Adjoint, Noise
 from xdiffice.choices import Choices
 from xdiffice.errors import ParameterError
 from xdiffice.first_viscosity import first_viscosity
-from xdiffice.forward.meshes import USUAL_TRIANGLES
 from xdiffice.model.precision import full_precision
 from xdiffice.observations.points import Observations
 from xdiffice.physics.constants import PhysicalConstants
@@ -40,7 +39,7 @@ from xdiffice.uncertainty.members import Chance
 
 ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
 SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
-MOST_TRIANGLES = 60_000  # of that; fewer, but not below the usual number, where time is short
+MOST_TRIANGLES = 60_000  # of that; fewer where time is short
 CLOSING_SHARE = 0.05  # of these, for what comes after its last step
 SCATTER_TO_ERROR = 1.04  # a median of squares of blocks of a dozen data is below their mean
 
@@ -223,7 +222,7 @@ class Inversion:
         if seconds is None:
             return MOST_TRIANGLES
         affordable = int(ADJOINT_SHARE * seconds / SECONDS_OF_A_TRIANGLE)
-        return min(MOST_TRIANGLES, max(USUAL_TRIANGLES, affordable))
+        return min(MOST_TRIANGLES, affordable)
 
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""

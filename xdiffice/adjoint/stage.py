@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from xdiffice.adjoint.control import Control, Report
 from xdiffice.adjoint.mesh import Mesh
+from xdiffice.forward.meshes import USUAL_TRIANGLES
 from xdiffice.forward.observed import ObservedShelf
 from xdiffice.model.splines import SplineLattice
 from xdiffice.observations.points import Observations
@@ -57,7 +58,7 @@ class Adjoint:
     noise : Noise
         Of the velocity.
     most_triangles : int
-        Of a mesh.
+        Of a mesh; at least as many as one has usually.
 
     Attributes
     ----------
@@ -80,7 +81,9 @@ class Adjoint:
         square = float(np.mean(velocity.u**2 + velocity.v**2)) or 1.0
         self.noise = float(np.sqrt(np.mean(noise.u**2 + noise.v**2) / square))
         self._noise, self._speed = np.stack(noise), float(np.sqrt(square))
-        self._shelf = ObservedShelf.of(observations, most_triangles=most_triangles)
+        self._shelf = ObservedShelf.of(
+            observations, most_triangles=max(USUAL_TRIANGLES, most_triangles)
+        )
         self.n_triangles = int(self._shelf.mesh.nelements)
 
     @cached_property
