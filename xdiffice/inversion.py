@@ -40,7 +40,7 @@ from xdiffice.uncertainty.members import Chance
 ADJOINT_SHARE = 0.3  # of the seconds of a fit that are kept for the last stage, at most
 SECONDS_OF_A_TRIANGLE = 0.004  # of its mesh
 MOST_TRIANGLES = 60_000  # of that; fewer where time is short
-CLOSING_SHARE = 0.05  # of these, for what comes after its last step
+CLOSING_SHARE = 0.05  # of these, for what comes after its last step, for every member
 SCATTER_TO_ERROR = 1.04  # a median of squares of blocks of a dozen data is below their mean
 
 
@@ -142,7 +142,8 @@ class Inversion:
         adjoint = self._adjoint(recorder)
         if adjoint is not None and budget.max_seconds is not None:
             budget.reserved = min(
-                ADJOINT_SHARE * budget.max_seconds, SECONDS_OF_A_TRIANGLE * adjoint.n_triangles
+                ADJOINT_SHARE * budget.max_seconds,
+                self._seconds_of_a_triangle() * adjoint.n_triangles,
             )
 
         def first(thetas: np.ndarray) -> LogarithmAt:
@@ -185,7 +186,8 @@ class Inversion:
             squares = {"modelled_velocity": misfit**2, "velocity_noise": adjoint.noise**2}
             recorder.record("adjoint", budget, objective, squares)
 
-        closing = CLOSING_SHARE * SECONDS_OF_A_TRIANGLE * adjoint.n_triangles
+        closing = (self._seconds_of_a_triangle() - SECONDS_OF_A_TRIANGLE) * adjoint.n_triangles
+        closing = min(closing, 0.5 * max(0.0, budget.seconds_left))
         corrected, self.misfit_of_modelled = adjoint.corrected(
             fitted,
             int(self._estimator.adjoint_steps),
@@ -217,12 +219,16 @@ class Inversion:
             return None
 
     def _most_triangles(self) -> int:
-        """As many as the time for the last stage is enough for."""
+        """Return for how many the time of the last stage is enough."""
         seconds = self._estimator.max_seconds
         if seconds is None:
             return MOST_TRIANGLES
-        affordable = int(ADJOINT_SHARE * seconds / SECONDS_OF_A_TRIANGLE)
-        return min(MOST_TRIANGLES, affordable)
+        return min(MOST_TRIANGLES, int(ADJOINT_SHARE * seconds / self._seconds_of_a_triangle()))
+
+    def _seconds_of_a_triangle(self) -> float:
+        """Return what its steps take, and what comes after them for every member."""
+        closing = CLOSING_SHARE * int(self._estimator.n_members)
+        return SECONDS_OF_A_TRIANGLE * (1 + closing)
 
     def _problems(self, recorder: Recorder, rng: np.random.Generator) -> list[list[Problem]]:
         """Make the problems of all regions, member by member."""

@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 from control_problem import ControlProblem
 from control_shelf import l_curve, print_row
+from intervals import INTERVAL, counted, summary
 from shelves import shelf_from
 
 import xdiffice
@@ -50,6 +51,8 @@ WEIGHTS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 """Of the control method's penalty; each begins where the one before has ended."""
 
 COLUMNS = ("twin", "method", "seconds", "log rms", "median", "L2", "forward check", "noise alone")
+
+INTERVAL_COLUMNS = ("90 % interval covers", "log rms where determined", "weak", "log rms there")
 
 
 def larsen_twin(shelf: xr.Dataset, seed: int) -> xr.Dataset:
@@ -100,12 +103,17 @@ def by_control(twin: xr.Dataset, seconds: float) -> Iterator[tuple[str, float, x
             return
 
 
-def by_xdiffice(twin: xr.Dataset, seconds: float) -> tuple[str, float, xr.Dataset]:
-    """Infer the viscosity with the package's defaults."""
+def by_xdiffice(
+    twin: xr.Dataset, seconds: float, n_members: int = 1
+) -> tuple[str, float, xr.Dataset]:
+    """Infer the viscosity with the package's defaults; of an ensemble with its interval."""
     start = time.perf_counter()
-    fitted = xdiffice.SSAViscosityInverter(max_seconds=seconds, progress=False).fit(twin)
+    fitted = xdiffice.SSAViscosityInverter(
+        max_seconds=seconds, n_members=n_members, progress=False
+    ).fit(twin)
     spent = time.perf_counter() - start
-    return f"xdiffice, {fitted.n_iter_} iterations", spent, fitted.predict()
+    result = fitted.predict(quantiles=INTERVAL if n_members > 1 else None)
+    return f"xdiffice, {fitted.n_iter_} iterations", spent, result
 
 
 def main() -> None:
@@ -115,6 +123,7 @@ def main() -> None:
     parser.add_argument("--velocity-units", default="m s-1", help="of a .mat file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--seconds", type=float, default=600.0, help="for each method")
+    parser.add_argument("--members", type=int, default=1, help="of an ensemble, for its intervals")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the twins there")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, xdiffice {xdiffice.__version__}")
@@ -140,7 +149,11 @@ def main() -> None:
             truth = twin[["viscosity"]].assign(thickness=twin["thickness_true"])
             describe("the truth itself", 0.0, truth)
             continue
-        describe(*by_xdiffice(twin, arguments.seconds))
+        method, spent, result = by_xdiffice(twin, arguments.seconds, arguments.members)
+        describe(method, spent, result)
+        if arguments.members > 1:
+            told = summary(counted(result, twin["viscosity"]))
+            print("; ".join(map(": ".join, zip(INTERVAL_COLUMNS, told, strict=True))), flush=True)
         for row in by_control(twin, arguments.seconds):
             describe(*row)
 

@@ -79,7 +79,7 @@ class Mesh:
         return self.at_data_of(velocity) - self.observed
 
     def at_data_of(self, velocity: np.ndarray) -> np.ndarray:
-        """U and v where they were observed, shape (2, n_inside)."""
+        """Velocity where it was observed: u and v, shape (2, n_inside)."""
         found: np.ndarray = (self.at_data @ velocity.reshape(2, -1).T).T
         return found
 

@@ -6,7 +6,8 @@ of the logarithm of thickness.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import block_diag, bmat, csr_matrix, diags, eye
@@ -87,13 +88,9 @@ class Prior:
                 for i in range(n_fields)
             ]
         )
-        thick = (mass / reach**2 + self._own / self._share) / (4 * np.pi)
-        self._thick_roots = [
-            diags(np.sqrt(self._weight / (4 * np.pi))) @ part
-            for part in (self.value / reach, d_x, d_y)
-        ]
-        self._solve_thick = symmetric_solver(csr_matrix(thick), refined=False)
-        thick = thick / thickness_error**2
+        self._thick = (mass / reach**2 + self._own / self._share) / (4 * np.pi)
+        self._thick_parts = self.value / reach, d_x, d_y
+        thick = self._thick / thickness_error**2
         self.precision = block_diag([fields, thick]).tocsc()
         self._pull = [
             self._share * (d_x.T @ (self._weight * log.x) + d_y.T @ (self._weight * log.y))
@@ -139,6 +136,12 @@ class Prior:
     def thickness(self, error: float, rng: np.random.Generator) -> np.ndarray:
         """Draw what a thickness may be wrong by, as coefficients; of all, others are zero."""
         rows = np.zeros((len(self._pull) + 1, self.value.shape[1]))
-        right = sum(root.T @ rng.standard_normal(root.shape[0]) for root in self._thick_roots)
-        rows[-1] = error * self._solve_thick(right)
+        root = np.sqrt(self._weight / (4 * np.pi))
+        for part in self._thick_parts:
+            rows[-1] += part.T @ (root * rng.standard_normal(root.size))
+        rows[-1] = error * self._solve_thick(rows[-1])
         return rows.ravel()
+
+    @cached_property
+    def _solve_thick(self) -> Callable[[np.ndarray], np.ndarray]:
+        return symmetric_solver(csr_matrix(self._thick), refined=False)
