@@ -13,6 +13,8 @@ from small_fits import disc, inverter
 
 import xdiffice
 from xdiffice.adjoint import control, stage
+from xdiffice.inversion import Inversion
+from xdiffice.observations.gather import gather
 from xdiffice.results.outcome import doubt, outcome_rows
 from xdiffice.synthetic import confined_shelf
 
@@ -200,6 +202,22 @@ def test_a_later_fit_starts_from_the_networks(corrected, shelf):
     later.fit(shelf)
     assert (later.model_.theta != theta).any()
     assert later.residual_["velocity"] < 1.2 * corrected.residual_["velocity"]
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "n_members", "expected"),
+    [
+        (None, 1, 60_000),
+        (np.inf, 1, 60_000),
+        (600.0, 1, 600 * 0.3 / (0.004 * 1.05)),
+        (600.0, 8, 600 * 0.3 / (0.004 * 1.4)),
+    ],
+)
+def test_meshes_are_as_fine_as_there_is_time_for(max_seconds, n_members, expected, shelf):
+    """30 % of the time, 4 ms for a triangle and 0.2 ms more for every member."""
+    estimator = inverter(max_seconds=max_seconds, n_members=n_members)
+    inversion = Inversion(estimator, gather(shelf))
+    assert inversion._most_triangles() == int(expected)
 
 
 @pytest.mark.slow

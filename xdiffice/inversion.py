@@ -223,7 +223,7 @@ class Inversion:
         seconds = self._estimator.max_seconds
         if seconds is None:
             return MOST_TRIANGLES
-        return min(MOST_TRIANGLES, int(ADJOINT_SHARE * seconds / self._seconds_of_a_triangle()))
+        return int(min(MOST_TRIANGLES, ADJOINT_SHARE * seconds / self._seconds_of_a_triangle()))
 
     def _seconds_of_a_triangle(self) -> float:
         """Return what its steps take, and what comes after them for every member."""
