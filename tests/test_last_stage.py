@@ -221,7 +221,9 @@ def test_meshes_are_as_fine_as_there_is_time_for(max_seconds, n_members, expecte
 
 
 @pytest.mark.slow
-def test_seconds_are_kept_for_it(shelf):
+def test_seconds_are_kept_for_it(shelf, monkeypatch):
+    # In this time a fast machine finds networks that need no correction.
+    monkeypatch.setattr(stage.Adjoint, "explained", lambda *_: False)
     inverter(max_iterations=3, adjoint_steps=1).fit(shelf)  # compiled
     quick = inverter(max_seconds=20.0, max_iterations=None).fit(shelf)
     assert quick.stop_reason_ == "max_seconds"

@@ -132,6 +132,10 @@ def test_a_rough_viscosity_costs_less_with_every_sample():
         balance.learn(terms(np.nan, np.nan), STRESSES)
 
 
+def test_a_training_of_many_samples_has_the_weights_that_were_given():
+    assert learned(*[(0.0, 0.0)] * 2000) == WEIGHTS
+
+
 def test_residuals_are_measured_by_the_stresses_of_their_sample():
     balance = Balance()
     balance.learn(terms(0.0, FRONT), {"momentum": 3.0, "front": 4 * 5.0})

@@ -110,7 +110,9 @@ class Balance:
         """Weights as they are now."""
         growing = max(0.0, 1 - self._learned / MOMENTUM_GROWS)
         share = MOMENTUM_AT_FIRST**growing
-        rough = share * ROUGHNESS_AT_FIRST / _STEP**self._learned
+        rough = (
+            share * ROUGHNESS_AT_FIRST * _STEP**-self._learned
+        )  # not a division: 2^1024 overflows
         falling = PENALTY_AT_FIRST ** max(0.0, 1 - self._learned / PENALTY_FALLS)
         return weights._replace(
             momentum=weights.momentum * share * self.factors["momentum"],
